@@ -1,1 +1,77 @@
-export {};
+// The composition root: settings become a topology, the topology becomes resources. No decision is made here.
+import * as pulumi from "@pulumi/pulumi";
+import { bundle } from "../certd/bundle.ts";
+import { Dovecot } from "../components/dovecot.ts";
+import { HostNetwork } from "../components/host-network.ts";
+import { MailCerts } from "../components/mail-certs.ts";
+import { Postfix } from "../components/postfix.ts";
+import { Traefik } from "../components/traefik.ts";
+import { ConfigError, parseSettings, type Settings } from "./config.ts";
+import { imageSpecs, type ServiceName } from "./images.ts";
+import { topology } from "./topology.ts";
+
+function readSettings(): Settings {
+  try {
+    return parseSettings(pulumi.runtime.allConfig(), pulumi.getProject());
+  } catch (error) {
+    // RunError: the engine prints its message without a stack trace.
+    throw error instanceof ConfigError ? new pulumi.RunError(error.message) : error;
+  }
+}
+
+const settings = readSettings();
+bundle();
+const images = imageSpecs(settings.images);
+const plan = topology(settings);
+
+const network = new HostNetwork("network", { networkName: plan.networkName, owner: settings.name });
+
+/** What every service has in common. Joined networks know the published services by the mail host's name too. */
+const common = (service: ServiceName) => ({
+  containerName: plan.containerNames[service],
+  owner: settings.name,
+  data: settings.data,
+  image: images[service],
+  ports: plan.ports[service],
+  resolvers: settings.resolvers,
+  networks: [
+    { network: network.networkName, aliases: [service] },
+    ...settings.publish.networks.map((joined) => ({
+      network: joined,
+      aliases: service === "traefik" ? [settings.hostname] : [],
+    })),
+  ],
+});
+
+const mailCerts = new MailCerts("acme", { ...common("acme"), volumeNames: plan.volumeNames, certd: plan.certd });
+const traefik = new Traefik("traefik", {
+  ...common("traefik"),
+  acmeVolumeName: plan.volumeNames.traefikAcme,
+  dynamicVolume: mailCerts.traefikDynamicVolume,
+  config: plan.traefik,
+});
+const dovecot = new Dovecot("dovecot", {
+  ...common("dovecot"),
+  volumeNames: plan.volumeNames,
+  certsVolume: mailCerts.certsVolume,
+  mailboxes: plan.mailboxes,
+  config: plan.dovecot,
+});
+const postfix = new Postfix("postfix", {
+  ...common("postfix"),
+  spoolVolumeName: plan.volumeNames.spool,
+  certsVolume: mailCerts.certsVolume,
+  saslVolume: dovecot.saslVolume,
+  config: plan.postfix,
+});
+
+// Stack outputs.
+export const hostname = settings.hostname;
+export const endpoints = plan.endpoints;
+export const certificateNames = plan.certificateNames;
+export const containers = {
+  traefik: traefik.containerName,
+  postfix: postfix.containerName,
+  dovecot: dovecot.containerName,
+  acme: mailCerts.containerName,
+};

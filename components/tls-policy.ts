@@ -1,0 +1,135 @@
+// The one TLS policy of the stack, as data, and its renderers for Traefik, Postfix and Dovecot.
+// Whoever changes a cipher, group or version changes it here, for every port at once.
+
+/** A TLS 1.2 cipher suite under both of its names. TLS 1.3 has no weak suites, so it is not listed. */
+interface CipherSuite {
+  readonly openssl: string;
+  readonly iana: string;
+}
+
+export interface TlsPolicy {
+  /** Lowest version on every port (RFC 8996 forbids 1.0 and 1.1). */
+  readonly minVersion: "1.2" | "1.3";
+  /** Suites for TLS 1.2. */
+  readonly cipherSuites: readonly CipherSuite[];
+  /** Key-exchange groups in order of preference, under OpenSSL's names. */
+  readonly groups: readonly string[];
+  /** Signature algorithms of handshakes, under OpenSSL's names. Without this list Postfix accepts SHA-1. */
+  readonly signatureAlgorithms: readonly string[];
+}
+
+const aead = (auth: "ECDSA" | "RSA"): CipherSuite[] => [
+  { openssl: `ECDHE-${auth}-AES128-GCM-SHA256`, iana: `TLS_ECDHE_${auth}_WITH_AES_128_GCM_SHA256` },
+  { openssl: `ECDHE-${auth}-AES256-GCM-SHA384`, iana: `TLS_ECDHE_${auth}_WITH_AES_256_GCM_SHA384` },
+  { openssl: `ECDHE-${auth}-CHACHA20-POLY1305`, iana: `TLS_ECDHE_${auth}_WITH_CHACHA20_POLY1305_SHA256` },
+];
+
+/**
+ * Mozilla's "intermediate" 6.0 (six ECDHE AEAD suites, no DHE), which also passes Internet.nl's mail test without a
+ * warning; X25519MLKEM768 first, as OpenSSL 3.5 and Go 1.24 offer it.
+ */
+export const intermediate: TlsPolicy = {
+  minVersion: "1.2",
+  cipherSuites: [...aead("ECDSA"), ...aead("RSA")],
+  groups: ["X25519MLKEM768", "X25519", "prime256v1", "secp384r1"],
+  signatureAlgorithms: [
+    "ECDSA+SHA256",
+    "ECDSA+SHA384",
+    "ECDSA+SHA512",
+    "ed25519",
+    "ed448",
+    "rsa_pss_pss_sha256",
+    "rsa_pss_pss_sha384",
+    "rsa_pss_pss_sha512",
+    "rsa_pss_rsae_sha256",
+    "rsa_pss_rsae_sha384",
+    "rsa_pss_rsae_sha512",
+    "RSA+SHA256",
+    "RSA+SHA384",
+    "RSA+SHA512",
+  ],
+};
+
+/** Go's names of the groups that OpenSSL names otherwise. */
+const goGroups: Readonly<Record<string, string>> = { prime256v1: "CurveP256", secp384r1: "CurveP384" };
+
+const opensslCiphers = (policy: TlsPolicy) => policy.cipherSuites.map((suite) => suite.openssl).join(":");
+
+/**
+ * `tls.options.default` of Traefik's dynamic configuration. `sniStrict` stays off: with it 443 would refuse every
+ * client until the first certificate is there.
+ */
+export function traefikTlsOptions(policy: TlsPolicy) {
+  return {
+    minVersion: `VersionTLS${policy.minVersion.replace(".", "")}`,
+    cipherSuites: policy.cipherSuites.map((suite) => suite.iana),
+    curvePreferences: policy.groups.map((group) => goGroups[group] ?? group),
+  };
+}
+
+/** Path of the OpenSSL file in the containers of Postfix and Dovecot. */
+export const opensslPath = { postfix: "/etc/postfix/openssl.cnf", dovecot: "/run/vectis/openssl.cnf" } as const;
+
+/**
+ * The OpenSSL configuration that both daemons load: the only knob that removes SHA-1 and SHA-224 from Postfix's
+ * handshakes. Dovecot enters by `openssl_conf`, Postfix by the name `postfix` (tls_config_name).
+ */
+export function opensslConf(policy: TlsPolicy): string {
+  return `openssl_conf = application
+postfix = application
+
+[application]
+ssl_conf = ssl
+
+[ssl]
+system_default = policy
+
+[policy]
+MinProtocol = TLSv${policy.minVersion}
+SignatureAlgorithms = ${policy.signatureAlgorithms.join(":")}
+`;
+}
+
+/** main.cf parameters of Postfix, in the order in which they are written. */
+export function postfixTls(policy: TlsPolicy): [string, string][] {
+  const floor = `>=TLSv${policy.minVersion}`;
+  return [
+    // One file: key, leaf, chain. Two files are a race that Postfix's TLS_README warns of.
+    ["smtpd_tls_chain_files", "/etc/ssl/mail/keychain.pem"],
+    ["smtpd_tls_security_level", "may"],
+    ["smtpd_tls_auth_only", "yes"],
+    ["smtpd_tls_protocols", floor],
+    ["smtpd_tls_mandatory_protocols", floor],
+    ["smtpd_tls_ciphers", "medium"],
+    ["smtpd_tls_mandatory_ciphers", "medium"],
+    ["tls_medium_cipherlist", opensslCiphers(policy)],
+    ["tls_preempt_cipherlist", "no"],
+    ["tls_eecdh_auto_curves", policy.groups.join(" ")],
+    ["tls_ffdhe_auto_groups", ""],
+    ["tls_config_file", opensslPath.postfix],
+    ["tls_config_name", "postfix"],
+    ["tls_ssl_options", "NO_RENEGOTIATION"],
+    ["smtpd_tls_loglevel", "1"],
+    ["smtpd_tls_received_header", "yes"],
+    // Outbound: opportunistic, and with the laxer list, since a peer that fails the handshake gets its mail in clear.
+    ["smtp_tls_security_level", "may"],
+    ["smtp_tls_protocols", floor],
+    ["smtp_tls_mandatory_protocols", floor],
+    ["smtp_tls_ciphers", "high"],
+    ["smtp_tls_CAfile", "/etc/ssl/certs/ca-certificates.crt"],
+    ["smtp_tls_loglevel", "1"],
+  ];
+}
+
+/** Settings of Dovecot 2.4, in the order in which they are written. */
+export function dovecotTls(policy: TlsPolicy): [string, string][] {
+  return [
+    ["ssl", "required"],
+    ["ssl_min_protocol", `TLSv${policy.minVersion}`],
+    ["ssl_cipher_list", opensslCiphers(policy)],
+    ["ssl_curve_list", policy.groups.join(":")],
+    ["ssl_server_prefer_ciphers", "client"],
+    ["ssl_server_cert_file", "/etc/ssl/mail/fullchain.pem"],
+    ["ssl_server_key_file", "/etc/ssl/mail/privkey.pem"],
+  ];
+}

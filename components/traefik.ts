@@ -1,0 +1,175 @@
+// Traefik: ends HTTPS with a certificate of its own, owns port 80 and shares its challenges with the mail sidecar.
+import * as pulumi from "@pulumi/pulumi";
+import { stringify } from "yaml";
+import {
+  type ConfigFile,
+  type DataPolicy,
+  type ImageSpec,
+  mailContainer,
+  type NetworkAttachment,
+  type PublishedPort,
+  stateVolume,
+} from "./container.ts";
+import { type TlsPolicy, traefikTlsOptions } from "./tls-policy.ts";
+
+/** How Traefik orders its own certificate: by HTTP-01 on its port 80. */
+export interface AcmeResolver {
+  /** URL of the ACME directory. */
+  readonly directory: string;
+  /** PEM text of the roots that the CA's own HTTPS certificate chains to. Default: the system's roots. */
+  readonly caBundle?: string | undefined;
+  readonly email?: string | undefined;
+  readonly keyType: "ec-256" | "ec-384";
+}
+
+export interface TraefikConfig {
+  /** Host name of the HTTPS certificate. */
+  readonly hostname: string;
+  /** Every name in the sidecar's orders: their challenges reach it through port 80 here. */
+  readonly mailNames: readonly string[];
+  /** Where the sidecar answers challenges while it orders, for example `http://acme:8080`. */
+  readonly sidecarUrl: string;
+  readonly acme: AcmeResolver;
+  readonly policy: TlsPolicy;
+}
+
+const caBundlePath = "/etc/traefik/ca.pem";
+const resolver = "acme";
+
+// Keys in the order in which they are written; no line is folded, so that a preview shows whole values.
+const yaml = (value: unknown): string => stringify(value, { lineWidth: 0, aliasDuplicateObjects: false });
+
+/** `/etc/traefik/traefik.yml`. A change restarts Traefik. */
+export function traefikStatic(config: TraefikConfig): string {
+  return yaml({
+    global: { checkNewVersion: false, sendAnonymousUsage: false },
+    log: { level: "INFO" },
+    entryPoints: {
+      web: {
+        address: ":80",
+        // Leaves challenge paths out of the redirect and lets the routers below decide who answers them.
+        allowACMEByPass: true,
+        http: { redirections: { entryPoint: { to: "websecure", scheme: "https" } } },
+      },
+      websecure: { address: ":443" },
+      ping: { address: "127.0.0.1:8082" },
+    },
+    ping: { entryPoint: "ping" },
+    // A folder, not a file: a file that is replaced by rename would no longer be watched.
+    providers: { file: { directory: "/etc/traefik/dynamic", watch: true }, providersThrottleDuration: "500ms" },
+    certificatesResolvers: {
+      [resolver]: {
+        acme: {
+          ...(config.acme.email === undefined ? {} : { email: config.acme.email }),
+          caServer: config.acme.directory,
+          ...(config.acme.caBundle === undefined ? {} : { caCertificates: [caBundlePath] }),
+          keyType: config.acme.keyType === "ec-256" ? "EC256" : "EC384",
+          storage: "/etc/traefik/acme/acme.json",
+          httpChallenge: { entryPoint: "web" },
+        },
+      },
+    },
+  });
+}
+
+/**
+ * `/etc/traefik/dynamic/vectis.yml`. Port 80 for one host name and two ACME clients: Traefik answers the tokens that it
+ * knows itself, the sidecar only what Traefik answered with 404. Never the other way round: acme.sh's standalone server
+ * gives its key authorisation for every path.
+ */
+export function traefikDynamic(config: TraefikConfig): string {
+  const challenge = "PathPrefix(`/.well-known/acme-challenge/`)";
+  const hosts = config.mailNames.map((name) => `Host(\`${name}\`)`).join(" || ");
+  const mailChallenge = `(${hosts}) && ${challenge}`;
+  return yaml({
+    tls: { options: { default: traefikTlsOptions(config.policy) } },
+    http: {
+      routers: {
+        // Explicit, because the built-in router has the length of its rule as priority and any longer rule beats it.
+        "acme-own": { entryPoints: ["web"], rule: challenge, priority: 100000, service: "acme-http@internal" },
+        // Takes over when the failover cannot be built: Traefik drops every router that names acme-http@internal when
+        // its resolver is skipped, for example for a wrong mode of acme.json.
+        "acme-mail-plain": { entryPoints: ["web"], rule: mailChallenge, priority: 100001, service: "acme-sidecar" },
+        "acme-mail": { entryPoints: ["web"], rule: mailChallenge, priority: 100002, service: "acme-mail" },
+        // A path that always answers; its rule also names the host for which Traefik orders its certificate.
+        ping: {
+          entryPoints: ["websecure"],
+          rule: `Host(\`${config.hostname}\`) && Path(\`/ping\`)`,
+          middlewares: ["hsts"],
+          service: "ping@internal",
+          tls: { certResolver: resolver },
+        },
+      },
+      middlewares: { hsts: { headers: { stsSeconds: 63072000 } } },
+      services: {
+        "acme-mail": {
+          failover: {
+            service: "acme-http@internal",
+            fallback: "acme-sidecar",
+            // Without a limit anyone could make Traefik buffer a body of any size.
+            errors: { status: ["404"], maxRequestBodyBytes: 1024 },
+          },
+        },
+        "acme-sidecar": { loadBalancer: { servers: [{ url: config.sidecarUrl }] } },
+      },
+    },
+  });
+}
+
+export interface TraefikArgs {
+  readonly containerName: string;
+  /** Name of the volume with acme.json on the Docker host. */
+  readonly acmeVolumeName: string;
+  readonly owner: string;
+  readonly data: DataPolicy;
+  readonly image: ImageSpec;
+  readonly networks: readonly NetworkAttachment[];
+  readonly ports: readonly PublishedPort[];
+  readonly resolvers: readonly string[];
+  /** Volume that Traefik watches for configuration; the sidecar writes there too. */
+  readonly dynamicVolume: pulumi.Input<string>;
+  readonly config: TraefikConfig;
+}
+
+export class Traefik extends pulumi.ComponentResource {
+  readonly containerName: pulumi.Output<string>;
+
+  constructor(name: string, args: TraefikArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("vectis:https:Traefik", name, args, opts);
+    const acme = stateVolume(
+      `${name}-acme`,
+      { volumeName: args.acmeVolumeName, owner: args.owner, data: args.data },
+      { parent: this },
+    );
+    const files: ConfigFile[] = [
+      { path: "/etc/traefik/traefik.yml", content: traefikStatic(args.config) },
+      { path: "/etc/traefik/dynamic/vectis.yml", content: traefikDynamic(args.config) },
+    ];
+    const { caBundle } = args.config.acme;
+    if (caBundle !== undefined) files.push({ path: caBundlePath, content: caBundle });
+    const container = mailContainer(
+      name,
+      {
+        containerName: args.containerName,
+        image: args.image,
+        owner: args.owner,
+        networks: args.networks,
+        ports: args.ports,
+        volumes: [
+          { volume: acme.name, path: "/etc/traefik/acme", access: "read-write" },
+          { volume: args.dynamicVolume, path: "/etc/traefik/dynamic", access: "read-write" },
+        ],
+        tmpfs: { "/tmp": "rw,nosuid,nodev,noexec,size=16m,mode=1777" },
+        files,
+        // None: it runs as an ordinary user, and Docker lets every process bind low ports.
+        capabilities: [],
+        memory: 256,
+        health: ["traefik", "healthcheck"],
+        resolvers: args.resolvers,
+      },
+      { parent: this },
+    );
+    this.containerName = container.name;
+    this.registerOutputs({ containerName: this.containerName });
+  }
+}

@@ -1,0 +1,234 @@
+// Reads all stack configuration, once, and turns it into Settings or into one message that lists every problem.
+// The only module that knows configuration keys; it knows nothing of resources.
+import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
+import * as v from "valibot";
+
+/** Let's Encrypt's directories by the name that `tls.acme.directory` accepts for them. */
+const letsEncrypt = {
+  production: "https://acme-v02.api.letsencrypt.org/directory",
+  staging: "https://acme-staging-v02.api.letsencrypt.org/directory",
+} as const;
+
+/** Everything that a mistake in the configuration has to say, in one error without a stack trace. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
+    const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+    super(`the stack configuration has ${count}:\n${problems.map((problem) => `  - ${problem}`).join("\n")}`);
+    this.name = "ConfigError";
+    this.problems = problems;
+  }
+}
+
+const label = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
+const domainName = new RegExp(`^(?=.{4,253}$)${label}(?:\\.${label})+$`);
+
+const text = (good: string) => v.string(`must be text, for example ${good}`);
+const domain = (good: string) =>
+  v.pipe(text(good), v.regex(domainName, `must be a lower-case domain name, for example ${good}`));
+const address = v.pipe(
+  text("192.0.2.25"),
+  v.check((value) => isIP(value) !== 0, "must be an IP address, for example 192.0.2.25"),
+);
+const email = v.pipe(text("admin@example.com"), v.email("must be an e-mail address, for example admin@example.com"));
+const dockerName = (good: string) =>
+  v.pipe(
+    text(good),
+    v.regex(/^[a-z0-9][a-z0-9_.-]{0,39}$/, `must be 1 to 40 of a-z, 0-9, "_", "." and "-", for example ${good}`),
+  );
+const offsetProblem = "must be a whole number from 0 to 64540, for example 10000";
+const portOffset = v.pipe(
+  // `pulumi config set` without a type writes text.
+  v.union([v.number(), v.pipe(v.string(), v.regex(/^\d+$/), v.transform(Number))], offsetProblem),
+  v.integer(offsetProblem),
+  v.minValue(0, offsetProblem),
+  v.maxValue(64540, offsetProblem),
+);
+
+const directory = v.pipe(
+  text("production"),
+  v.check(
+    (value) => value in letsEncrypt || (URL.canParse(value) && new URL(value).protocol === "https:"),
+    "must be production, staging or the https address of an ACME directory, for example https://ca.example.com/acme/directory",
+  ),
+  v.transform((value) => letsEncrypt[value as keyof typeof letsEncrypt] ?? value),
+);
+
+/** PEM text, or the path of a PEM file from the project's folder; only the certificate text goes on. */
+const caBundle = v.pipe(
+  text("certs/ca.pem"),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const given = dataset.value;
+    let pem = given;
+    if (!given.includes("-----BEGIN")) {
+      try {
+        pem = readFileSync(given, "utf8");
+      } catch {
+        addIssue({ message: `names the file ${given}, which cannot be read; give PEM text or the path of a PEM file` });
+        return NEVER;
+      }
+    }
+    if (!pem.includes("-----BEGIN CERTIFICATE-----")) {
+      addIssue({
+        message: "holds no certificate; give PEM text (-----BEGIN CERTIFICATE-----) or the path of a PEM file",
+      });
+      return NEVER;
+    }
+    return pem;
+  }),
+);
+
+const acme = v.strictObject({
+  /** The ACME directory. Default: Let's Encrypt's production directory. */
+  directory: v.optional(directory, "production"),
+  /** Roots that the CA's own HTTPS certificate chains to, for a private CA. Default: the system's roots. */
+  caBundle: v.optional(caBundle),
+  /** Key of the certificates. Default: ec-256. */
+  keyType: v.optional(v.picklist(["ec-256", "ec-384"], "must be ec-256 or ec-384"), "ec-256"),
+});
+
+const tls = v.strictObject(
+  {
+    provider: v.picklist(["letsencrypt"], "must be letsencrypt (any ACME CA, see tls.acme)"),
+    /** Address of the ACME account. Let's Encrypt no longer stores it; other CAs want it. */
+    email: v.optional(email),
+    challenge: v.optional(v.picklist(["http-01"], "must be http-01"), "http-01"),
+    acme: v.optional(acme, {}),
+  },
+  "must be an object, for example { provider: letsencrypt, email: admin@example.com }",
+);
+
+const publish = v.strictObject(
+  {
+    /** Address of the host on which the ports are published. Default: 0.0.0.0. */
+    address: v.optional(address, "0.0.0.0"),
+    /** Added to every published port, 0 to 64540. Default: 0. */
+    portOffset: v.optional(portOffset, 0),
+    /** Existing Docker networks that the published containers join as well, under the mail host's name. */
+    networks: v.optional(v.array(dockerName("backbone"), "must be a list of Docker network names"), []),
+  },
+  "must be an object, for example { address: 0.0.0.0 }",
+);
+
+const mailbox = v.strictObject(
+  {
+    address: email,
+    /** A hash in Dovecot's notation, as `doveadm pw -s SHA512-CRYPT` prints it. */
+    passwordHash: v.pipe(
+      text("{SHA512-CRYPT}$6$…"),
+      v.regex(
+        /^\{(?:SHA512-CRYPT|BLF-CRYPT|ARGON2ID|ARGON2I)\}[^\s:]+$/,
+        "must be a hash as `doveadm pw -s SHA512-CRYPT` prints it, for example {SHA512-CRYPT}$6$…",
+      ),
+    ),
+  },
+  "must be an object, for example { address: alice@example.com, passwordHash: '{SHA512-CRYPT}$6$…' }",
+);
+
+const schema = v.strictObject({
+  /** Prefix of every container, network and volume, so that several stacks fit one Docker host. */
+  name: v.optional(dockerName("vectis"), "vectis"),
+  /** The mail host's public name: MX target, and first name of both certificates. */
+  hostname: domain("mail.example.com"),
+  /** Domains whose mail is delivered here. */
+  domains: v.pipe(
+    v.array(domain("example.com"), "must be a list of domain names, for example [example.com]"),
+    v.minLength(1, "must name at least one domain, for example [example.com]"),
+  ),
+  tls,
+  publish: v.optional(publish, {}),
+  /** DNS servers of the containers. Default: those of the Docker host. */
+  resolvers: v.optional(v.array(address, "must be a list of IP addresses, for example [192.0.2.53]"), []),
+  mailboxes: v.optional(v.array(mailbox, "must be a list of { address, passwordHash }"), []),
+  /** Base images; for hosts that reach no registry. Defaults: infra/images.ts. */
+  images: v.optional(
+    v.strictObject({
+      debian: v.optional(text("debian:trixie-slim@sha256:…")),
+      traefik: v.optional(text("traefik:v3.7@sha256:…")),
+    }),
+    {},
+  ),
+  /** What `pulumi destroy` does with volumes that hold state: keep them on the host, or delete them. */
+  data: v.optional(v.picklist(["keep", "delete"], "must be keep or delete"), "keep"),
+});
+
+/** All stack configuration, checked. Plain values: which of them are secret is said where they become inputs. */
+export type Settings = v.InferOutput<typeof schema>;
+
+/** The configuration keys that exist, without the project's namespace; Pulumi.yaml declares the same. */
+export const configKeys: readonly string[] = Object.keys(schema.entries);
+
+const plainKeys = new Set(["name", "hostname", "data"]);
+
+/**
+ * Checks stack configuration as the engine hands it over: texts by key, structured values as JSON.
+ * @throws ConfigError with every problem: its key, what is wrong, and an example of a good value
+ */
+export function parseSettings(raw: Readonly<Record<string, string>>, project = "vectis"): Settings {
+  const problems: string[] = [];
+  const values: Record<string, unknown> = {};
+  for (const [fullKey, value] of Object.entries(raw)) {
+    if (!fullKey.startsWith(`${project}:`)) continue;
+    const key = fullKey.slice(project.length + 1);
+    if (!plainKeys.has(key) && configKeys.includes(key)) {
+      try {
+        values[key] = JSON.parse(value);
+      } catch {
+        problems.push(`${fullKey} must be structured YAML, not the text "${value}"`);
+      }
+    } else if (value !== "") {
+      values[key] = value;
+    }
+  }
+  const malformed = new Set(problems.map((problem) => problem.split(" ")[0]));
+  const result = v.safeParse(schema, values);
+  for (const issue of result.issues ?? []) {
+    const key = `${project}:${v.getDotPath(issue) ?? ""}`;
+    if (malformed.has(key)) continue;
+    problems.push(`${key} ${describe(issue)}`);
+  }
+  if (result.success) problems.push(...contradictions(result.output, project));
+  if (problems.length > 0 || !result.success) throw new ConfigError(problems);
+  return result.output;
+}
+
+function describe(issue: v.BaseIssue<unknown>): string {
+  if (issue.type === "strict_object" && issue.expected === "never")
+    return "is not a key of this stack; check its spelling";
+  if (issue.type === "strict_object" && issue.received === "undefined") return `is missing; ${missing(issue)}`;
+  return issue.received === "undefined" ? `is missing; it ${issue.message}` : issue.message;
+}
+
+/** A missing entry is reported by its parent, so its own example is looked up here. */
+function missing(issue: v.BaseIssue<unknown>): string {
+  const examples: Readonly<Record<string, string>> = {
+    hostname: "for example mail.example.com",
+    domains: "for example [example.com]",
+    tls: "for example { provider: letsencrypt, email: admin@example.com }",
+    provider: "for example letsencrypt",
+    address: "for example alice@example.com",
+    passwordHash: "print one with `doveadm pw -s SHA512-CRYPT`",
+  };
+  const key = String(issue.path?.at(-1)?.key);
+  return examples[key] ?? `it ${issue.message}`;
+}
+
+/** What no single value shows. */
+function contradictions(settings: Settings, project: string): string[] {
+  const problems: string[] = [];
+  const seen = new Set<string>();
+  settings.mailboxes.forEach(({ address }, index) => {
+    const key = `${project}:mailboxes.${index}.address`;
+    const domain = address.slice(address.lastIndexOf("@") + 1);
+    if (!settings.domains.includes(domain)) {
+      problems.push(
+        `${key} is ${address}, but ${domain} is not among ${project}:domains; add it there or correct the address`,
+      );
+    }
+    if (seen.has(address))
+      problems.push(`${key} is ${address}, which an earlier mailbox has already; remove one of them`);
+    seen.add(address);
+  });
+  return problems;
+}
