@@ -2,7 +2,7 @@
 // Who reads the volume is none of its business.
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import type { CertdSettings } from "../certd/settings.ts";
+import type { Settings as CertdSettings } from "../certd/settings.ts";
 import { type DataPolicy, type ImageSpec, mailContainer, type NetworkAttachment, stateVolume } from "./container.ts";
 
 export interface MailCertsArgs {

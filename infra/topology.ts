@@ -1,5 +1,5 @@
 // The whole topology as data: what runs where, under which names and ports. Pure: settings in, plain values out.
-import type { CertdSettings } from "../certd/settings.ts";
+import type { Settings as CertdSettings } from "../certd/settings.ts";
 import type { PublishedPort } from "../components/container.ts";
 import type { DovecotConfig, Mailbox } from "../components/dovecot.ts";
 import type { PostfixConfig } from "../components/postfix.ts";
@@ -106,6 +106,7 @@ export function topology(settings: Settings): Topology {
         challenge: tls.challenge,
         httpPort: challengePort,
         keyType: tls.acme.keyType,
+        challengeRoute: { host: "traefik", port: 80 },
       },
       probes: endpoints
         .filter((endpoint) => endpoint.service !== "traefik")

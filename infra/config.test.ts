@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { parse } from "yaml";
+import { ConfigError, configKeys, parseSettings } from "./config.ts";
+
+const good = {
+  "vectis:hostname": "mail.example.com",
+  "vectis:domains": '["example.com"]',
+  "vectis:tls": '{"provider":"letsencrypt","email":"admin@example.com"}',
+};
+
+function problems(raw: Record<string, string>): readonly string[] {
+  try {
+    parseSettings(raw);
+  } catch (error) {
+    assert.ok(error instanceof ConfigError);
+    return error.problems;
+  }
+  return [];
+}
+
+test("the least configuration gives safe defaults", () => {
+  const settings = parseSettings(good);
+  assert.equal(settings.name, "vectis");
+  assert.equal(settings.data, "keep");
+  assert.equal(settings.tls.challenge, "http-01");
+  assert.equal(settings.tls.acme.directory, "https://acme-v02.api.letsencrypt.org/directory");
+  assert.equal(settings.tls.acme.keyType, "ec-256");
+  assert.deepEqual(settings.publish, { address: "0.0.0.0", portOffset: 0, networks: [] });
+});
+
+test("the empty defaults of Pulumi.yaml count as not given", () => {
+  const settings = parseSettings({ ...good, "vectis:publish": "{}", "vectis:resolvers": "[]", "vectis:images": "{}" });
+  assert.equal(settings.publish.portOffset, 0);
+});
+
+test("keys of other packages are not this reader's business", () => {
+  assert.equal(parseSettings({ ...good, "docker:host": "unix:///var/run/docker.sock" }).hostname, "mail.example.com");
+});
+
+test("a number that was set without a type is a number all the same", () => {
+  assert.equal(parseSettings({ ...good, "vectis:publish": '{"portOffset":"10000"}' }).publish.portOffset, 10000);
+});
+
+test("every problem is reported at once, each with its key and a good example", () => {
+  const found = problems({
+    "vectis:hostname": "Mail_Host",
+    "vectis:domains": "[]",
+    "vectis:tls": '{"provider":"selfsigned","acme":{"directory":"http://ca","caBundle":"no/such/file.pem","typo":1}}',
+    "vectis:publish": '{"address":"localhost","portOffset":"99999"}',
+    "vectis:mailboxes": '[{"address":"alice"}]',
+    "vectis:resolvers": "one",
+    "vectis:hostnme": "mail.example.com",
+    "vectis:data": "destroy",
+  });
+  for (const expected of [
+    /^vectis:hostname must be a lower-case domain name, for example mail\.example\.com$/,
+    /^vectis:domains must name at least one domain, for example/,
+    /^vectis:tls\.provider must be letsencrypt/,
+    /^vectis:tls\.acme\.directory must be production, staging or the https address/,
+    /^vectis:tls\.acme\.caBundle names the file no\/such\/file\.pem, which cannot be read/,
+    /^vectis:tls\.acme\.typo is not a key of this stack/,
+    /^vectis:publish\.address must be an IP address, for example/,
+    /^vectis:publish\.portOffset must be a whole number from 0 to 64540/,
+    /^vectis:mailboxes\.0\.address must be an e-mail address/,
+    /^vectis:mailboxes\.0\.passwordHash is missing/,
+    /^vectis:resolvers must be structured YAML, not the text "one"$/,
+    /^vectis:hostnme is not a key of this stack/,
+    /^vectis:data must be keep or delete$/,
+  ]) {
+    assert.equal(
+      found.filter((problem) => expected.test(problem)).length,
+      1,
+      `${expected.source} in ${found.join("\n")}`,
+    );
+  }
+  assert.equal(found.length, 13);
+});
+
+test("without any configuration the message names what is required", () => {
+  assert.deepEqual(
+    problems({}).map((problem) => problem.split(";")[0]),
+    ["vectis:hostname is missing", "vectis:domains is missing", "vectis:tls is missing"],
+  );
+});
+
+test("a mailbox outside the domains, and one listed twice, are named", () => {
+  const passwordHash = "{SHA512-CRYPT}$6$salt$hash";
+  const mailboxes = ["a@example.com", "b@example.org", "a@example.com"].map((address) => ({ address, passwordHash }));
+  const found = problems({ ...good, "vectis:mailboxes": JSON.stringify(mailboxes) });
+  assert.equal(found.length, 2);
+  assert.match(
+    found[0] ?? "",
+    /^vectis:mailboxes\.1\.address is b@example\.org, but example\.org is not among vectis:domains/,
+  );
+  assert.match(found[1] ?? "", /^vectis:mailboxes\.2\.address is a@example\.com, which an earlier mailbox has already/);
+});
+
+test("a password in clear is refused without being repeated", () => {
+  const mailboxes = [{ address: "a@example.com", passwordHash: "hunter2" }];
+  const found = problems({ ...good, "vectis:mailboxes": JSON.stringify(mailboxes) });
+  assert.equal(found.length, 1);
+  assert.doesNotMatch(found.join(), /hunter2/);
+});
+
+test("a CA bundle is PEM text, or the path of a file with it", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "vectis-config-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+  writeFileSync(join(folder, "ca.pem"), pem);
+  writeFileSync(join(folder, "notes.txt"), "no certificate here");
+  const withBundle = (caBundle: string) => ({
+    ...good,
+    "vectis:tls": JSON.stringify({
+      provider: "letsencrypt",
+      acme: { directory: "https://ca.example.com/dir", caBundle },
+    }),
+  });
+  assert.equal(parseSettings(withBundle(pem)).tls.acme.caBundle, pem);
+  assert.equal(parseSettings(withBundle(join(folder, "ca.pem"))).tls.acme.caBundle, pem);
+  assert.match(
+    problems(withBundle(join(folder, "notes.txt"))).join(),
+    /^vectis:tls\.acme\.caBundle holds no certificate/,
+  );
+});
+
+test("Pulumi.yaml declares the keys that are read here, but for the optional secret ones", () => {
+  const project = parse(readFileSync("Pulumi.yaml", "utf8")) as { config: Record<string, unknown> };
+  // A key with secret values can be neither required nor given a default there.
+  assert.deepEqual(Object.keys(project.config).sort(), configKeys.filter((key) => key !== "mailboxes").sort());
+});
+
+test("the stack files in the repository are valid", () => {
+  for (const stack of ["dev", "prod"]) {
+    const { config } = parse(readFileSync(`Pulumi.${stack}.yaml`, "utf8")) as { config: Record<string, unknown> };
+    const raw = Object.fromEntries(
+      Object.entries(config).map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)]),
+    );
+    // The lab's bundle exists only once the lab is up.
+    const found = problems(raw).filter((problem) => !problem.includes(".vectis/lab/https-ca.pem"));
+    assert.deepEqual(found, [], `Pulumi.${stack}.yaml`);
+  }
+});
