@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { labAddresses } from "./addresses.ts";
+import { labZones, renderKnotConf } from "./zones.ts";
+
+test("the zones name the server, the mail host and both sinks", () => {
+  const zones = labZones(labAddresses("10.213.0.0/24"));
+  assert.deepEqual(zones, {
+    "vectis.test": [
+      "$ORIGIN vectis.test.",
+      "$TTL 5",
+      "@ SOA ns hostmaster 1 3600 600 604800 5",
+      "@ NS ns",
+      "ns A 10.213.0.53",
+      "@ MX 10 mail",
+      "",
+    ].join("\n"),
+    "sink.test": [
+      "$ORIGIN sink.test.",
+      "$TTL 5",
+      "@ SOA ns hostmaster 1 3600 600 604800 5",
+      "@ NS ns",
+      "ns A 10.213.0.53",
+      "tls A 10.213.0.61",
+      "tls MX 10 tls",
+      "plain A 10.213.0.62",
+      "plain MX 10 plain",
+      "",
+    ].join("\n"),
+  });
+});
+
+test("knot.conf lists every zone", () => {
+  assert.match(renderKnotConf(["a.test", "b.test"]), /^zone:\n {2}- domain: a\.test\n {2}- domain: b\.test\n$/m);
+});
+
+test("a subnet that is no /24 is refused with an example", () => {
+  assert.throws(() => labAddresses("10.213.0.0/16"), /10\.213\.0\.0\/24/);
+});
