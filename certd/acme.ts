@@ -1,0 +1,279 @@
+// The ACME source: drives acme.sh through its wrapper and reads what it stored. acme.sh never decides anything:
+// certd says when, and every order names server, home and key type.
+import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { replaceFile } from "./files.ts";
+import type { AcmeSource } from "./settings.ts";
+import { keyTypeOf, type Pair } from "./validate.ts";
+import { createPrivateKey } from "node:crypto";
+
+/** What acme.sh's home holds for the hostname. */
+export interface Stored {
+  readonly pair: Pair;
+  /** Names, key type and directory that acme.sh remembers from the last order. */
+  readonly names: readonly string[];
+  readonly keyType: string;
+  readonly directory: string;
+}
+
+export type StoreReading =
+  | { readonly kind: "stored"; readonly stored: Stored }
+  | { readonly kind: "empty" }
+  /** Someone is ordering right now: whatever lies there may be half written. */
+  | { readonly kind: "busy" };
+
+/** How one run of acme.sh ended. */
+export interface RunResult {
+  readonly ok: boolean;
+  /** Why it failed, one human sentence; empty if it did not. */
+  readonly cause: string;
+  /** Whether the CA registered the account anew. */
+  readonly registeredAnew: boolean;
+}
+
+/** One home per directory: accounts, and the certificates of another CA, never mix. */
+export function homeName(directory: string): string {
+  const url = new URL(directory);
+  const slug = `${url.host}${url.pathname}`.replace(/[^A-Za-z0-9.]+/g, "-").replace(/^-+|-+$/g, "");
+  return `${slug}-${createHash("sha256").update(directory).digest("hex").slice(0, 8)}`;
+}
+
+/** A value of acme.sh's own configuration files. */
+export function confValue(conf: string, key: string): string {
+  return new RegExp(`^${key}='(.*)'$`, "m").exec(conf)?.[1] ?? "";
+}
+
+/** acme.sh's output line by line without what a reader has no use for. */
+export function worthShowing(line: string): boolean {
+  return !/^\s*$|^Please add '--debug'|How-to-debug-acme|^sleep: invalid|^Try 'sleep --help'/.test(line);
+}
+
+/** The reason for a failed run in one sentence, from acme.sh's output. */
+export function failureCause(output: string, exitCode: number | null): string {
+  const type = /urn:ietf:params:acme:error:([A-Za-z]+)/.exec(output)?.[1];
+  const detail = /"detail": *"((?:[^"\\]|\\.)*)"/.exec(output)?.[1]?.replaceAll('\\"', '"').trim();
+  const verify = /^(.*: Invalid status.*|.*Verify error.*|.*Verification error.*)$/im.exec(output)?.[1];
+  if (type !== undefined && detail !== undefined) return `the CA says ${type}: ${detail}`;
+  if (verify !== undefined) return verify.trim();
+  if (detail !== undefined) return `the CA says: ${detail}`;
+  const last = output.trim().split("\n").filter(worthShowing).at(-1)?.trim();
+  return `acme.sh ended with ${exitCode ?? "a signal"}${last ? `: ${last}` : ""}`;
+}
+
+export interface AcmePaths {
+  /** The volume with acme.sh's homes. */
+  readonly volume: string;
+  /** Where certd tells the wrapper which home, server and roots to use; a tmpfs. */
+  readonly runtime: string;
+  /** The wrapper. */
+  readonly command: string;
+}
+
+export class AcmeDriver {
+  readonly home: string;
+  private readonly source: AcmeSource;
+  private readonly names: readonly string[];
+  private readonly paths: AcmePaths;
+  private readonly show: (line: string) => void;
+  private cached: { key: string; reading: StoreReading } | undefined;
+  private running: number | undefined;
+
+  /** @param show takes acme.sh's output, line by line */
+  constructor(source: AcmeSource, names: readonly string[], paths: AcmePaths, show: (line: string) => void) {
+    this.source = source;
+    this.names = names;
+    this.paths = paths;
+    this.show = show;
+    this.home = join(paths.volume, homeName(source.directory));
+  }
+
+  private get hostname(): string {
+    return this.names[0] ?? "";
+  }
+
+  private get folder(): string {
+    return join(this.home, `${this.hostname}_ecc`);
+  }
+
+  private get lock(): string {
+    return join(this.home, ".lock");
+  }
+
+  /** Makes the home and tells the wrapper about it. Everything in the home is secret: 0700. */
+  prepare(): void {
+    mkdirSync(this.home, { recursive: true, mode: 0o700 });
+    chmodSync(this.paths.volume, 0o700);
+    chmodSync(this.home, 0o700);
+    mkdirSync(this.paths.runtime, { recursive: true });
+    const bundle = join(this.paths.runtime, "ca-bundle.pem");
+    if (this.source.caBundle !== undefined) replaceFile(bundle, this.source.caBundle, 0o644, false);
+    // acme.sh remembers a bundle for ever; what counts is what is configured now.
+    this.rewriteConf(join(this.home, "account.conf"), (conf) => conf.replace(/^CA_BUNDLE=.*\n?/m, ""));
+    const lines = [
+      `home='${this.home}'`,
+      `server='${this.source.directory}'`,
+      `ca_bundle='${this.source.caBundle === undefined ? "" : bundle}'`,
+      `http_port='${this.source.httpPort}'`,
+    ];
+    replaceFile(join(this.paths.runtime, "acme.conf"), lines.join("\n") + "\n", 0o644, false);
+  }
+
+  private rewriteConf(path: string, change: (conf: string) => string): void {
+    const before = existsSync(path) ? readFileSync(path, "utf8") : "";
+    const after = change(before);
+    if (after !== before) replaceFile(path, after, 0o600, true);
+  }
+
+  /** Whether someone (a person, or an order that outlived an earlier certd) is using the home. */
+  busy(): boolean {
+    return spawnSync("flock", ["-s", "-n", this.lock, "true"]).status !== 0;
+  }
+
+  /** What is stored. Cheap when nothing changed; reads under a shared lock, so never half an order. */
+  read(): StoreReading {
+    const files = ["fullchain.cer", `${this.hostname}.key`, `${this.hostname}.conf`].map((file) =>
+      join(this.folder, file),
+    );
+    const key = files
+      .map((file) => {
+        const stat = statSync(file, { throwIfNoEntry: false });
+        return stat === undefined ? "-" : `${stat.ino} ${stat.size} ${stat.mtimeMs}`;
+      })
+      .join("|");
+    if (this.cached?.key === key) return this.cached.reading;
+    const script = 'for file; do cat "$file" 2>/dev/null || :; printf "\\0"; done';
+    const result = spawnSync("flock", ["-s", "-n", this.lock, "sh", "-c", script, "read", ...files], {
+      encoding: "utf8",
+    });
+    if (result.status !== 0) return { kind: "busy" };
+    const [fullchain = "", privkey = "", conf = ""] = result.stdout.split("\0");
+    const reading: StoreReading =
+      fullchain === "" || privkey === ""
+        ? { kind: "empty" }
+        : { kind: "stored", stored: { pair: { fullchain, privkey }, ...this.remembered(conf, privkey) } };
+    this.cached = { key, reading };
+    return reading;
+  }
+
+  private remembered(conf: string, privkey: string): Omit<Stored, "pair"> {
+    const alternatives = confValue(conf, "Le_Alt");
+    const names = [confValue(conf, "Le_Domain"), ...(alternatives === "no" ? [] : alternatives.split(","))];
+    return {
+      names: names.filter((name) => name !== ""),
+      keyType: keyType(privkey) ?? "unknown",
+      directory: confValue(conf, "Le_API"),
+    };
+  }
+
+  /** The account's URL at the CA as acme.sh has it; empty before the first registration. */
+  accountUrl(): string {
+    const top = join(this.home, "ca");
+    if (!existsSync(top)) return "";
+    const conf = readdirSync(top, { recursive: true, encoding: "utf8" }).find((path) => path.endsWith("ca.conf"));
+    return conf === undefined ? "" : confValue(readFileSync(join(top, conf), "utf8"), "ACCOUNT_URL");
+  }
+
+  /**
+   * Orders a certificate now, keeping the key if it is of the wanted type. Same names as stored: a renewal;
+   * otherwise a new order. Never rejects.
+   */
+  order(): Promise<RunResult> {
+    const conf = join(this.folder, `${this.hostname}.conf`);
+    const keyFile = join(this.folder, `${this.hostname}.key`);
+    const text = existsSync(conf) ? readFileSync(conf, "utf8") : "";
+    const key = existsSync(keyFile) ? keyType(readFileSync(keyFile, "utf8")) : undefined;
+    const keeps = key === this.source.keyType;
+    if (!keeps) {
+      // acme.sh refuses to overwrite a key, and would sign an old CSR for a key that is gone.
+      for (const file of ["key", "csr"]) rmSync(join(this.folder, `${this.hostname}.${file}`), { force: true });
+    }
+    const { names } = this.remembered(text, "");
+    const same = names.length === this.names.length && this.names.every((name) => names.includes(name));
+    const renews = keeps && same && confValue(text, "Le_API") === this.source.directory && names[0] === this.hostname;
+    if (renews && confValue(text, "Le_Keylength") === this.source.keyType) {
+      return this.run(["--renew", "--domain", this.hostname, "--force"]);
+    }
+    if (existsSync(this.folder)) {
+      // Without --force, which would make a new key: "not due" and a forgotten key length are taken out instead.
+      this.rewriteConf(conf, (before) => {
+        const kept = before.replace(/^Le_(NextRenewTime|NextRenewTimeStr|Keylength)=.*\n?/gm, "");
+        return keeps ? `${kept}Le_Keylength='${this.source.keyType}'\n` : kept;
+      });
+    }
+    return this.run([
+      "--issue",
+      "--standalone",
+      ...["--httpport", String(this.source.httpPort)],
+      ...["--keylength", this.source.keyType],
+      ...["--extended-key-usage", "serverAuth"],
+      ...(this.source.email === undefined ? [] : ["--accountemail", this.source.email]),
+      ...this.names.flatMap((name) => ["--domain", name]),
+    ]);
+  }
+
+  /** Registers the account, or learns that it is registered. Never rejects. */
+  register(): Promise<RunResult> {
+    return this.run(["--register-account"]);
+  }
+
+  private run(args: readonly string[]): Promise<RunResult> {
+    return new Promise((resolve) => {
+      const child = spawn(this.paths.command, args, {
+        detached: true,
+        stdio: ["ignore", "pipe", "pipe"],
+        env: { ...process.env, NO_TIMESTAMP: "1" },
+      });
+      this.running = child.pid;
+      let output = "";
+      let rest = "";
+      let inPem = false;
+      const showLine = (line: string): void => {
+        if (line.startsWith("-----BEGIN")) inPem = true;
+        if (!inPem && worthShowing(line)) this.show(line.trimEnd());
+        if (line.startsWith("-----END")) inPem = false;
+      };
+      const take = (chunk: string): void => {
+        output += chunk;
+        const lines = (rest + chunk).split("\n");
+        rest = lines.pop() ?? "";
+        lines.forEach(showLine);
+      };
+      for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", take);
+      const timer = setTimeout(() => this.kill("SIGTERM"), RUN_LIMIT);
+      const settle = (result: RunResult): void => {
+        clearTimeout(timer);
+        this.running = undefined;
+        resolve(result);
+      };
+      child.once("error", (error) => settle({ ok: false, cause: error.message, registeredAnew: false }));
+      child.once("close", (code) => {
+        if (rest !== "") showLine(rest);
+        const ok = code === 0;
+        settle({ ok, cause: ok ? "" : failureCause(output, code), registeredAnew: /^Registered$/m.test(output) });
+      });
+    });
+  }
+
+  /** Ends a run and everything it started. */
+  kill(signal: NodeJS.Signals): void {
+    if (this.running === undefined) return;
+    try {
+      process.kill(-this.running, signal);
+    } catch {
+      // It has ended already.
+    }
+  }
+}
+
+/** An order that takes longer than this hangs; milliseconds. */
+const RUN_LIMIT = 10 * 60 * 1000;
+
+function keyType(privkey: string): string | undefined {
+  try {
+    return keyTypeOf(createPrivateKey(privkey));
+  } catch {
+    return undefined;
+  }
+}

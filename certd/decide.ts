@@ -1,0 +1,153 @@
+// What to do next, as data: stored, published and wanted go in, decisions come out. Pure; main.ts carries them out.
+import { PLACEHOLDER_MARGIN, interruptionBackoff, orderBackoff, renewalTime } from "./schedule.ts";
+import type { Origin } from "./generations.ts";
+import { covers, type Finding, type LeafFacts } from "./validate.ts";
+
+/** The published generation as decisions need it. */
+export interface Published {
+  readonly number: number;
+  readonly origin: Origin;
+  readonly leaf: LeafFacts;
+}
+
+/** What the source offers. */
+export type Candidate =
+  | { readonly kind: "none" }
+  /** The source is being written right now. */
+  | { readonly kind: "busy" }
+  | { readonly kind: "refused"; readonly findings: readonly Finding[] }
+  | { readonly kind: "usable"; readonly leaf: LeafFacts };
+
+export interface Observation {
+  readonly now: number;
+  readonly wanted: { readonly names: readonly string[]; readonly keyType: string; readonly origin: Origin };
+  /** `undefined`: nothing is published, or what is published is damaged. */
+  readonly published: Published | undefined;
+  readonly candidate: Candidate;
+  /** SHA-256 of the leaf that the CA has forgotten, if it has. */
+  readonly forgotten: string | undefined;
+}
+
+export interface Decision {
+  /** Publish this now. */
+  readonly publish?: { readonly what: "placeholder" | "candidate"; readonly why: string };
+  /** A new certificate is needed as soon as back-off and CA allow. */
+  readonly order?: { readonly why: string };
+  /** When the certificate in use will be renewed; absent while none is usable. */
+  readonly renewAt?: number;
+}
+
+const isPlaceholder = (published: Published): boolean => published.origin.source === "placeholder";
+
+function sameOrigin(a: Origin, b: Origin): boolean {
+  return a.source === b.source && a.directory === b.directory;
+}
+
+function coversAll(leaf: LeafFacts, names: readonly string[]): boolean {
+  return names.every((name) => covers(leaf.names, name));
+}
+
+function valid(leaf: LeafFacts, now: number): boolean {
+  return leaf.notBefore <= now && now < leaf.notAfter;
+}
+
+/** Why a usable candidate should replace what is published; `undefined` if it should not. */
+function candidateReason(o: Observation, leaf: LeafFacts): string | undefined {
+  const { published } = o;
+  if (published === undefined) return "nothing usable was published";
+  if (published.leaf.sha256 === leaf.sha256) return undefined;
+  if (isPlaceholder(published)) return "it replaces the placeholder";
+  if (!sameOrigin(published.origin, o.wanted.origin)) return "the source was changed";
+  if (leaf.notBefore >= published.leaf.notBefore) return "it is newer";
+  // Older than what is published (a restored volume, say): only if what is published is of no use any more.
+  if (!valid(published.leaf, o.now)) return "the published one has expired";
+  if (!coversAll(published.leaf, o.wanted.names)) return "the published one lacks a name";
+  return undefined;
+}
+
+function placeholderReason(o: Observation): string | undefined {
+  const { published } = o;
+  if (published === undefined) return "nothing usable is published and no certificate is stored yet";
+  if (!isPlaceholder(published)) return undefined;
+  if (published.leaf.notAfter - o.now < PLACEHOLDER_MARGIN) return "the placeholder is about to expire";
+  if (!coversAll(published.leaf, o.wanted.names)) return "the placeholder lacks a name";
+  return undefined;
+}
+
+function publication(o: Observation): Decision["publish"] {
+  if (o.candidate.kind === "usable") {
+    const why = candidateReason(o, o.candidate.leaf);
+    return why === undefined ? undefined : { what: "candidate", why };
+  }
+  const why = placeholderReason(o);
+  return why === undefined ? undefined : { what: "placeholder", why };
+}
+
+/** The best certificate at hand from the wanted source: what is stored or, if newer or alone, what is published. */
+function reference(o: Observation): LeafFacts | undefined {
+  const stored = o.candidate.kind === "usable" ? o.candidate.leaf : undefined;
+  const { published } = o;
+  const counts =
+    published !== undefined &&
+    sameOrigin(published.origin, o.wanted.origin) &&
+    valid(published.leaf, o.now) &&
+    coversAll(published.leaf, o.wanted.names);
+  if (!counts) return stored;
+  return stored !== undefined && stored.notBefore >= published.leaf.notBefore ? stored : published.leaf;
+}
+
+function difference(leaf: LeafFacts, wanted: Observation["wanted"]): string | undefined {
+  const extra = leaf.names.filter((name) => !wanted.names.includes(name));
+  const missing = wanted.names.filter((name) => !leaf.names.includes(name));
+  if (extra.length > 0 || missing.length > 0) {
+    return `the names changed from ${leaf.names.join(", ")} to ${wanted.names.join(", ")}`;
+  }
+  return leaf.keyType === wanted.keyType ? undefined : `the key type changed from ${leaf.keyType} to ${wanted.keyType}`;
+}
+
+function orderReason(o: Observation): { why?: string; renewAt?: number } {
+  if (o.candidate.kind === "busy") return {};
+  const leaf = reference(o);
+  if (leaf === undefined) {
+    if (o.candidate.kind !== "refused") return { why: "no certificate is stored" };
+    const { findings } = o.candidate;
+    // A new order would not be valid earlier: the clock is wrong, and time heals it.
+    if (findings.every(({ code }) => code === "not-yet-valid")) return {};
+    return { why: `what is stored cannot be used: ${findings.map(({ message }) => message).join(" ")}` };
+  }
+  const renewAt = renewalTime(leaf, `${o.wanted.names[0] ?? ""} ${leaf.serial}`);
+  const changed = difference(leaf, o.wanted);
+  if (changed !== undefined) return { why: changed, renewAt };
+  if (o.forgotten === leaf.sha256) return { why: "the CA no longer knows the account and the certificate", renewAt };
+  if (o.now < renewAt) return { renewAt };
+  const days = ((leaf.notAfter - o.now) / 86_400_000).toFixed(1);
+  return { why: `the certificate has ${days} days left, which is its renewal time`, renewAt };
+}
+
+/** What follows from one look at everything. Publication and order are independent: both may be due. */
+export function decide(o: Observation): Decision {
+  const publish = publication(o);
+  const { why, renewAt } = orderReason(o);
+  return {
+    ...(publish === undefined ? {} : { publish }),
+    ...(why === undefined ? {} : { order: { why } }),
+    ...(renewAt === undefined ? {} : { renewAt }),
+  };
+}
+
+/** Orders so far, as far as the next attempt depends on them. Kept on disk, so that a restart does not forget. */
+export interface Attempts {
+  /** Failed orders in a row. */
+  readonly failures: number;
+  readonly lastFailureAt: number;
+  /** Orders in a row that certd's own end cut off. */
+  readonly interruptions: number;
+  readonly lastStartAt: number;
+}
+
+/** The earliest moment for the next order. A clock that was set back does not prolong the wait. */
+export function nextOrderAt(attempts: Attempts, now: number): number {
+  const failed = Math.min(attempts.lastFailureAt, now) + orderBackoff(attempts.failures);
+  const cutOff = Math.min(attempts.lastStartAt, now) + interruptionBackoff(attempts.interruptions);
+  return Math.max(attempts.failures > 0 ? failed : 0, attempts.interruptions > 0 ? cutOff : 0);
+}

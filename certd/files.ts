@@ -1,0 +1,38 @@
+// Small durable file operations: what is visible is complete, what returned is on the disk.
+import { closeSync, fsyncSync, openSync, renameSync, writeSync } from "node:fs";
+import { dirname, join, basename } from "node:path";
+
+/** Flushes a file or directory to the disk. */
+export function fsyncPath(path: string): void {
+  const descriptor = openSync(path, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Writes a new file with exactly this mode, whatever the umask allows beyond it, and flushes it. */
+export function writeDurably(path: string, text: string, mode: number): void {
+  const descriptor = openSync(path, "w", mode);
+  try {
+    writeSync(descriptor, text);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Replaces a file by temp-and-rename. The temporary name starts with a dot and never ends like the target. */
+export function replaceFile(path: string, text: string, mode: number, durable: boolean): void {
+  const temporary = join(dirname(path), `.${basename(path)}.tmp`);
+  if (durable) {
+    writeDurably(temporary, text, mode);
+  } else {
+    const descriptor = openSync(temporary, "w", mode);
+    writeSync(descriptor, text);
+    closeSync(descriptor);
+  }
+  renameSync(temporary, path);
+  if (durable) fsyncPath(dirname(path));
+}

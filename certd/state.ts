@@ -1,0 +1,72 @@
+// What certd remembers across restarts about its dealings with one CA; one small file in that CA's home.
+import { readFileSync } from "node:fs";
+import { replaceFile } from "./files.ts";
+import type { Attempts } from "./decide.ts";
+
+export interface LastOrder {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  readonly ok: boolean;
+  /** Why it failed; empty if it did not. */
+  readonly cause: string;
+}
+
+export interface CaState extends Attempts {
+  /** Names and key type that the failures belong to; other wishes start afresh. */
+  readonly wanted: string;
+  /** An order has been started and its end has not been recorded. */
+  readonly ordering: boolean;
+  readonly lastOrder: LastOrder | null;
+  /** The account's URL when last looked at, and the leaf that was stored then. */
+  readonly accountUrl: string;
+  readonly seenLeaf: string;
+  /** SHA-256 of a stored leaf that the CA has forgotten; empty if none. */
+  readonly forgotten: string;
+  /** The number that `ca-epoch` must say; 0 before the first time. */
+  readonly epoch: number;
+}
+
+const FRESH: CaState = {
+  failures: 0,
+  lastFailureAt: 0,
+  interruptions: 0,
+  lastStartAt: 0,
+  wanted: "",
+  ordering: false,
+  lastOrder: null,
+  accountUrl: "",
+  seenLeaf: "",
+  forgotten: "",
+  epoch: 0,
+};
+
+export class StateFile {
+  private readonly path: string;
+  private state: CaState;
+
+  constructor(path: string) {
+    this.path = path;
+    this.state = load(path);
+  }
+
+  get value(): CaState {
+    return this.state;
+  }
+
+  /** Changes fields and writes them to the disk before returning; an unchanged state is not written. */
+  update(change: Partial<CaState>): void {
+    const next = { ...this.state, ...change };
+    if (JSON.stringify(next) === JSON.stringify(this.state)) return;
+    replaceFile(this.path, JSON.stringify(next, undefined, 2) + "\n", 0o600, true);
+    this.state = next;
+  }
+}
+
+/** A missing or damaged file is a fresh start: at worst one order too early. */
+function load(path: string): CaState {
+  try {
+    return { ...FRESH, ...(JSON.parse(readFileSync(path, "utf8")) as Partial<CaState>) };
+  } catch {
+    return FRESH;
+  }
+}

@@ -1,0 +1,78 @@
+// The facts that certd reports, one object for the health check, the health API and the command line.
+// Times are ISO 8601 texts; `null` means "not yet".
+
+/**
+ * `ok`: a certificate from the source is published and every port serves it. `placeholder`: no certificate yet.
+ * `not-served`: a port serves something else. `expired`: what is published has expired.
+ */
+export type OverallState = "ok" | "placeholder" | "not-served" | "expired" | "nothing-published";
+
+export interface CertificateStatus {
+  readonly sha256: string;
+  readonly subject: string;
+  readonly issuer: string;
+  readonly names: readonly string[];
+  readonly serial: string;
+  readonly notBefore: string;
+  readonly notAfter: string;
+}
+
+export interface PublishedStatus extends CertificateStatus {
+  readonly generation: number;
+  readonly source: string;
+  readonly keyType: string;
+  readonly publishedAt: string;
+}
+
+export interface PortStatus {
+  readonly host: string;
+  readonly port: number;
+  /** Whether the published leaf is served. */
+  readonly agrees: boolean;
+  /** The leaf that is served; `null` if none was seen. */
+  readonly served: CertificateStatus | null;
+  /** Why nothing was seen at the last look. */
+  readonly error: string | null;
+  readonly checkedAt: string | null;
+}
+
+export interface Status {
+  readonly version: 1;
+  readonly state: OverallState;
+  readonly at: string;
+  readonly names: readonly string[];
+  readonly source: string;
+  readonly published: PublishedStatus | null;
+  readonly ports: readonly PortStatus[];
+  /** The HTTPS endpoint with its own certificate; here `agrees` means that it has one for the hostname. */
+  readonly https: PortStatus | null;
+  readonly order: {
+    readonly running: boolean;
+    /** Why a certificate is wanted now; `null` if none is. */
+    readonly reason: string | null;
+    readonly last: { readonly at: string; readonly ok: boolean; readonly cause: string } | null;
+    readonly failures: number;
+    /** When the next order is allowed, if one is wanted. */
+    readonly nextAt: string | null;
+    readonly renewAt: string | null;
+  };
+  readonly ca: { readonly directory: string; readonly answers: boolean | null; readonly checkedAt: string | null };
+  readonly lastError: string | null;
+}
+
+/** ISO 8601 text for milliseconds since the epoch. */
+export function iso(time: number): string {
+  return new Date(time).toISOString();
+}
+
+/** The overall state from what is published and what is served. */
+export function overallState(
+  published: { readonly placeholder: boolean; readonly notAfter: number } | undefined,
+  everyPortAgrees: boolean,
+  now: number,
+): OverallState {
+  if (published === undefined) return "nothing-published";
+  if (published.placeholder) return "placeholder";
+  if (now >= published.notAfter) return "expired";
+  return everyPortAgrees ? "ok" : "not-served";
+}
