@@ -1,0 +1,160 @@
+// Runs the project's checks and tests and sums them up: `tools/node tools/test.ts [check|unit|e2e]... [PART OF A PATH]...`.
+// Without a group: all three, in this order. Parts of paths narrow the tests to matching files.
+// The last line is `N passed, N failed` and the exit code says the same; a check counts as one test.
+import { execFile, execFileSync } from "node:child_process";
+import { globSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { run } from "node:test";
+import { inspect } from "node:util";
+
+const root = join(import.meta.dirname, "..");
+process.chdir(root);
+
+const groups = ["check", "unit", "e2e"] as const;
+type Group = (typeof groups)[number];
+
+interface Sum {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+const [green, red, off] = process.stdout.isTTY ? ["\x1b[32m", "\x1b[31m", "\x1b[0m"] : ["", "", ""];
+
+function report(good: boolean, what: string, milliseconds: number): void {
+  const mark = good ? `${green}✔${off}` : `${red}✖${off}`;
+  console.log(`  ${mark} ${what} (${(milliseconds / 1000).toFixed(1)} s)`);
+}
+
+/** Every shell script that git knows or would take: by its extension or its first line. */
+function shellScripts(): string[] {
+  const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "-z"], {
+    encoding: "utf8",
+  });
+  return files.split("\0").filter((file) => {
+    if (file.endsWith(".sh")) return true;
+    if (file === "" || /\.\w+$/.test(file)) return false;
+    try {
+      return /^#!.*\b(?:ba|da)?sh\b/.test(readFileSync(file, "utf8").slice(0, 80));
+    } catch {
+      return false; // deleted, not yet committed
+    }
+  });
+}
+
+/** Runs a checker; its output matters only when it finds something. */
+function check(name: string, command: string, args: readonly string[]): Promise<boolean> {
+  const start = performance.now();
+  return new Promise((resolve) => {
+    execFile(command, args, { maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
+      report(error === null, name, performance.now() - start);
+      if (error !== null) console.log(`${stdout}${stderr}`.trimEnd() || error.message);
+      resolve(error === null);
+    });
+  });
+}
+
+async function checks(): Promise<Sum> {
+  const node = process.execPath;
+  const shell = shellScripts();
+  // Two at a time: the two that load the whole program beside the two that do not.
+  const results = await Promise.all([
+    (async () => [
+      await check("types", node, ["node_modules/typescript/bin/tsc", "--noEmit", "--project", "."]),
+      await check("format", node, ["node_modules/prettier/bin/prettier.cjs", "--check", "--log-level=warn", "."]),
+    ])(),
+    (async () => [
+      await check("lint", node, ["node_modules/eslint/bin/eslint.js", "--max-warnings=0", "."]),
+      await check(`shell scripts (${shell.length})`, "shellcheck", ["-x", ...shell]),
+    ])(),
+  ]);
+  const good = results.flat();
+  return { passed: good.filter((is) => is).length, failed: good.filter((is) => !is).length };
+}
+
+interface Manner {
+  readonly concurrency: number;
+  /** A line per test, as it ends; otherwise one per file. */
+  readonly everyTest: boolean;
+  /** Milliseconds that a file may take. */
+  readonly timeout: number;
+}
+
+function tests(files: string[], manner: Manner): Promise<Sum> {
+  const failures: string[] = [];
+  const outputs = new Map<string, string>();
+  let sum: Sum = { passed: 0, failed: 0 };
+  let heading = "";
+  const shown = (file: string | undefined) => relative(root, file ?? "");
+  const entry = (test: { readonly name: string; readonly file?: string }, good: boolean, milliseconds: number) => {
+    if (!manner.everyTest && good) return;
+    if (heading !== shown(test.file)) console.log((heading = shown(test.file)));
+    report(good, test.name, milliseconds);
+  };
+  const stream = run({ files, concurrency: manner.concurrency, timeout: manner.timeout });
+  stream
+    .on("test:pass", (test) => {
+      if (test.details.type !== "suite" && test.skip === undefined) entry(test, true, test.details.duration_ms);
+    })
+    .on("test:fail", (test) => {
+      entry(test, false, test.details.duration_ms);
+      // A parent that fails because of its children, and children that never ran, add nothing.
+      const { error } = test.details;
+      if ("failureType" in error && /subtestsFailed|cancelledByParent/.test(String(error.failureType))) return;
+      const cause = "cause" in error && error.cause !== undefined ? error.cause : error;
+      failures.push(`${red}✖${off} ${shown(test.file)}: ${test.name}\n${inspect(cause, { colors: off !== "" })}`);
+    })
+    .on("test:diagnostic", ({ message, file }) => {
+      // What a test measured; the rest of the diagnostics are the counts, which are summed up below.
+      if (file !== undefined && !/^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/.test(message))
+        console.log(`    ${message}`);
+    })
+    .on("test:summary", ({ file, counts, success, duration_ms }) => {
+      const failed = Math.max(counts.tests - counts.passed - counts.skipped - counts.todo, success ? 0 : 1);
+      if (file === undefined) {
+        sum = { passed: counts.passed, failed };
+        return;
+      }
+      if (!manner.everyTest) report(success, `${shown(file)}: ${counts.passed} of ${counts.tests}`, duration_ms);
+      const output = outputs.get(file);
+      if (!success && output !== undefined) failures.push(`output of ${shown(file)}:\n${output.trimEnd()}`);
+    });
+  const keep = ({ file, message }: { file: string; message: string }) =>
+    outputs.set(file, (outputs.get(file) ?? "") + message);
+  stream.on("test:stdout", keep).on("test:stderr", keep);
+  return new Promise((resolve) => {
+    stream.resume().on("end", () => {
+      for (const failure of failures) console.log(`\n${failure}`);
+      resolve(sum);
+    });
+  });
+}
+
+function testFiles(group: "unit" | "e2e", parts: readonly string[]): string[] {
+  const all = globSync("**/*.test.ts", { exclude: ["node_modules", ".vectis", ".git"] }).sort();
+  return all
+    .filter((file) => file.startsWith("test/") === (group === "e2e"))
+    .filter((file) => parts.length === 0 || parts.some((part) => file.includes(part)));
+}
+
+const isGroup = (word: string): word is Group => (groups as readonly string[]).includes(word);
+const words = process.argv.slice(2);
+const parts = words.filter((word) => !isGroup(word));
+const chosen = words.some(isGroup) ? groups.filter((group) => words.includes(group)) : groups;
+
+let total: Sum = { passed: 0, failed: 0 };
+for (const group of chosen) {
+  if (group === "check" && parts.length > 0) continue;
+  const files = group === "check" ? [] : testFiles(group, parts);
+  if (group !== "check" && files.length === 0) continue;
+  console.log({ check: "Checks", unit: "Unit tests", e2e: "End-to-end tests, one file after the other" }[group]);
+  const sum =
+    group === "check"
+      ? await checks()
+      : group === "unit"
+        ? await tests(files, { concurrency: 2, everyTest: false, timeout: 5 * 60_000 })
+        : await tests(files, { concurrency: 1, everyTest: true, timeout: 60 * 60_000 });
+  total = { passed: total.passed + sum.passed, failed: total.failed + sum.failed };
+  console.log("");
+}
+console.log(`${total.passed} passed, ${total.failed} failed`);
+process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;
