@@ -43,7 +43,7 @@ const yaml = (value: unknown): string => stringify(value, { lineWidth: 0, aliasD
 export function traefikStatic(config: TraefikConfig): string {
   return yaml({
     global: { checkNewVersion: false, sendAnonymousUsage: false },
-    log: { level: "INFO" },
+    log: { level: "INFO", noColor: true },
     entryPoints: {
       web: {
         address: ":80",
