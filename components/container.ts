@@ -55,8 +55,6 @@ export interface MailContainerArgs {
   /** Value of the ownership label: the stack's `name`. */
   readonly owner: string;
   readonly networks: readonly NetworkAttachment[];
-  /** Host name inside the container. Default: the service's own name in the network. */
-  readonly hostname?: string;
   /** Published ports. Default: none. */
   readonly ports?: readonly PublishedPort[];
   readonly volumes: readonly VolumeMount[];
@@ -112,7 +110,7 @@ export function mailContainer(
       name: args.containerName,
       // The tag, not the image's id: it is known at preview, and it follows the content.
       image: image.name,
-      ...(args.hostname === undefined ? {} : { hostname: args.hostname }),
+      // No hostname: Docker would make it an alias on every network, and the mail host's name would lead here too.
       networkMode: "bridge",
       networksAdvanced: args.networks.map(({ network, aliases }) => ({ name: network, aliases: [...aliases] })),
       ports: [...(args.ports ?? [])].sort((a, b) => a.internal - b.internal),

@@ -141,7 +141,6 @@ export class Postfix extends pulumi.ComponentResource {
         containerName: args.containerName,
         image: args.image,
         owner: args.owner,
-        hostname: args.config.hostname,
         networks: args.networks,
         ports: args.ports,
         volumes: [
