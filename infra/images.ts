@@ -33,9 +33,14 @@ function contentHash(folders: readonly string[], base: string): string {
   return hash.digest("hex").slice(0, 12);
 }
 
-function spec(service: ServiceName, argument: "DEBIAN" | "TRAEFIK", base: string): ImageSpec {
+function spec(
+  service: ServiceName,
+  folders: readonly string[],
+  argument: "DEBIAN" | "TRAEFIK",
+  base: string,
+): ImageSpec {
   return {
-    tag: `vectis/${service}:${contentHash([service, "common"], base)}`,
+    tag: `vectis/${service}:${contentHash(folders, base)}`,
     context,
     dockerfile: `${service}/Dockerfile`,
     buildArgs: { [argument]: base },
@@ -49,9 +54,9 @@ export function imageSpecs(bases: {
 }): Record<ServiceName, ImageSpec> {
   const debian = bases.debian ?? officialImages.debian;
   return {
-    acme: spec("acme", "DEBIAN", debian),
-    dovecot: spec("dovecot", "DEBIAN", debian),
-    postfix: spec("postfix", "DEBIAN", debian),
-    traefik: spec("traefik", "TRAEFIK", bases.traefik ?? officialImages.traefik),
+    acme: spec("acme", ["acme"], "DEBIAN", debian),
+    dovecot: spec("dovecot", ["dovecot", "common"], "DEBIAN", debian),
+    postfix: spec("postfix", ["postfix", "common"], "DEBIAN", debian),
+    traefik: spec("traefik", ["traefik", "common"], "TRAEFIK", bases.traefik ?? officialImages.traefik),
   };
 }

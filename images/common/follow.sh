@@ -36,20 +36,24 @@ usable() {
   [ "$(fingerprint <"$1/fullchain.pem")" = "$(fingerprint <"$1/keychain.pem")" ] || { echo "keychain.pem holds another certificate"; return 1; }
 }
 
+# superseded GENERATION: whether `current` has moved on; what is left to do is then another generation's.
+superseded() { [ "$(readlink "$certs/current")" != "$1" ]; }
+
 # missing GENERATION: the ports that do not serve it.
 missing() {
-  want=$(fingerprint <"$1/fullchain.pem")
+  want=$(fingerprint <"$certs/$1/fullchain.pem")
   for port in $ports; do
     [ "$(served "$port")" = "$want" ] || printf ' %s' "${port%%/*}"
   done
 }
 
-# await GENERATION TRIES: looks again, up to TRIES times, until every port serves it.
+# await GENERATION TRIES: looks again, up to TRIES times, until every port serves it; leaves the rest in `left`.
 await() {
   tries=$2
   while left=$(missing "$1") && [ -n "$left" ]; do
     tries=$((tries - 1))
     [ "$tries" -gt 0 ] || return 1
+    superseded "$1" && return 1
     sleep 0.1
   done
 }
@@ -66,12 +70,17 @@ adopt() {
     log "$1 refused, $daemon keeps what it serves: $why"
     return 1
   fi
-  await "$certs/$1" 1 && return 0
+  # A daemon that served another generation a moment ago certainly needs this; any other may serve it already.
+  if [ -z "$taken" ] || [ "$1" = "$taken" ]; then
+    await "$1" 1 && return 0
+  fi
   take_up
-  await "$certs/$1" 10 && return 0
+  await "$1" 10 && return 0
+  superseded "$1" && return 1
   log "$1 is not served yet on$left, asking $daemon again with a reload"
   take_up_hard
-  await "$certs/$1" 50 && return 0
+  await "$1" 50 && return 0
+  superseded "$1" && return 1
   log "$1 is still not served on$left; next try follows"
   return 1
 }
@@ -101,6 +110,8 @@ follow() {
         taken=$now
         pause=1
         report serving "$now"
+      elif superseded "$now"; then
+        taken=
       else
         taken=
         report failing "$now"
