@@ -71,26 +71,30 @@ async function checks(): Promise<Sum> {
   return { passed: good.filter((is) => is).length, failed: good.filter((is) => !is).length };
 }
 
-interface Manner {
-  readonly concurrency: number;
-  /** A line per test, as it ends; otherwise one per file. */
-  readonly everyTest: boolean;
-  /** Milliseconds that a file may take. */
-  readonly timeout: number;
-}
+/**
+ * Files apart run in a process each, two at a time, and show as one line per file. Together they run in one process, one
+ * after the other, share the running stack that test/support/site.ts makes for them, and show every test as it ends.
+ */
+type Manner = "apart" | "together";
+
+const minute = 60_000;
 
 function tests(files: string[], manner: Manner): Promise<Sum> {
   const failures: string[] = [];
   const outputs = new Map<string, string>();
+  const failedFiles = new Set<string>();
   let sum: Sum = { passed: 0, failed: 0 };
   let heading = "";
   const shown = (file: string | undefined) => relative(root, file ?? "");
   const entry = (test: { readonly name: string; readonly file?: string }, good: boolean, milliseconds: number) => {
-    if (!manner.everyTest && good) return;
+    if (manner === "apart" && good) return;
     if (heading !== shown(test.file)) console.log((heading = shown(test.file)));
     report(good, test.name, milliseconds);
   };
-  const stream = run({ files, concurrency: manner.concurrency, timeout: manner.timeout });
+  const stream =
+    manner === "apart"
+      ? run({ files, concurrency: 2, timeout: 5 * minute })
+      : run({ files: ["tools/test-files.ts"], argv: files, concurrency: 1, timeout: 60 * minute });
   stream
     .on("test:pass", (test) => {
       if (test.details.type !== "suite" && test.skip === undefined) entry(test, true, test.details.duration_ms);
@@ -114,15 +118,17 @@ function tests(files: string[], manner: Manner): Promise<Sum> {
         sum = { passed: counts.passed, failed };
         return;
       }
-      if (!manner.everyTest) report(success, `${shown(file)}: ${counts.passed} of ${counts.tests}`, duration_ms);
-      const output = outputs.get(file);
-      if (!success && output !== undefined) failures.push(`output of ${shown(file)}:\n${output.trimEnd()}`);
+      if (manner === "apart") report(success, `${shown(file)}: ${counts.passed} of ${counts.tests}`, duration_ms);
+      if (!success) failedFiles.add(shown(file));
     });
   const keep = ({ file, message }: { file: string; message: string }) =>
-    outputs.set(file, (outputs.get(file) ?? "") + message);
+    outputs.set(shown(file), (outputs.get(shown(file)) ?? "") + message);
   stream.on("test:stdout", keep).on("test:stderr", keep);
   return new Promise((resolve) => {
     stream.resume().on("end", () => {
+      for (const [file, output] of outputs) {
+        if (failedFiles.has(file)) failures.push(`output of ${file}:\n${output.trimEnd()}`);
+      }
       for (const failure of failures) console.log(`\n${failure}`);
       resolve(sum);
     });
@@ -147,12 +153,7 @@ for (const group of chosen) {
   const files = group === "check" ? [] : testFiles(group, parts);
   if (group !== "check" && files.length === 0) continue;
   console.log({ check: "Checks", unit: "Unit tests", e2e: "End-to-end tests, one file after the other" }[group]);
-  const sum =
-    group === "check"
-      ? await checks()
-      : group === "unit"
-        ? await tests(files, { concurrency: 2, everyTest: false, timeout: 5 * 60_000 })
-        : await tests(files, { concurrency: 1, everyTest: true, timeout: 60 * 60_000 });
+  const sum = group === "check" ? await checks() : await tests(files, group === "unit" ? "apart" : "together");
   total = { passed: total.passed + sum.passed, failed: total.failed + sum.failed };
   console.log("");
 }

@@ -27,7 +27,7 @@ setup_docker() {
     docker_answers && return 0
     [ -z "${DOCKER_HOST:-}" ] || die "no Docker Engine answers at DOCKER_HOST=$DOCKER_HOST"
   fi
-  need dockerd docker.io
+  need dockerd docker.io ca-certificates
   # Since Debian 13 the client is a package of its own.
   need docker docker-cli
   docker_answers && return 0

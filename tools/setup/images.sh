@@ -21,8 +21,8 @@ pulled() { # IMAGE TAG
 
 # The slim image as Debian's own recipe makes it: minimal variant, updates and security sources, no documentation.
 debootstrapped() { # TAG FOLDER
-  need debootstrap debootstrap
-  need curl curl
+  need debootstrap debootstrap debian-archive-keyring gpgv
+  need curl curl ca-certificates
   quietly debootstrap as_root debootstrap --variant=minbase trixie "$2" || return 1
   quietly debian-slim as_root sh -eu -s "$2" <<'SLIM' || return 1
 cd "$1"

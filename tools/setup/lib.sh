@@ -55,17 +55,21 @@ as_root() {
   fi
 }
 
-# need COMMAND PACKAGE: installs the Debian package that brings a missing command.
+# need COMMAND PACKAGE...: installs the Debian packages that bring a missing command.
 need() {
   command -v "$1" >/dev/null 2>&1 && return 0
-  command -v apt-get >/dev/null 2>&1 || die "\`$1\` is missing and this is no Debian: install it"
-  [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null || die "\`$1\` is missing; as root: apt-get install $2"
-  say "installing the Debian package $2 (brings $1)"
+  command=$1
+  shift
+  command -v apt-get >/dev/null 2>&1 || die "\`$command\` is missing and this is no Debian: install it"
+  [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null || die "\`$command\` is missing; as root: apt-get install $*"
+  say "installing the Debian package $1 (brings $command)"
   # The package lists may be there already. If not, a third-party source that does not answer must not stop Debian's own.
-  quietly "apt-$2" as_root sh -c "export DEBIAN_FRONTEND=noninteractive
-    apt-get install -y -q $2 || { apt-get update -q; apt-get install -y -q $2; }" || exit 1
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  quietly "apt-$1" as_root sh -c '
+    install() { DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"; }
+    install "$@" || { apt-get update -q; install "$@"; }' sh "$@" || exit 1
   hash -r
-  command -v "$1" >/dev/null 2>&1 || die "the package $2 did not bring $1"
+  command -v "$command" >/dev/null 2>&1 || die "the package $1 did not bring $command"
 }
 
 # fetch URL FILE: temp-and-rename. A host that did not answer is not tried again in this run (steps share one shell).
@@ -74,7 +78,7 @@ fetch() {
   host=${1#*://}
   host=${host%%/*}
   case $unreachable in *" $host "*) return 1 ;; esac
-  need curl curl
+  need curl curl ca-certificates
   mkdir -p "${2%/*}"
   status=0
   curl -fsSL --connect-timeout 3 --speed-limit 20000 --speed-time 10 -o "$2.part" "$1" 2>/dev/null || status=$?

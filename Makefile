@@ -1,0 +1,40 @@
+# Everything a person or a CI does with this checkout. `make help` lists it.
+.DEFAULT_GOAL := help
+.PHONY: help up verify down lab lab-ca test check unit bench bootstrap
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: lab ## the local stack on this machine, from nothing or from an older state, until every port is as expected
+	@tools/pulumi stack select dev --create --secrets-provider passphrase >/dev/null
+	@tools/pulumi up --stack dev --yes --skip-preview --suppress-progress --suppress-permalink=true
+	@lab/root-ca | tools/node cli/verify.ts --stack dev --ca - --wait 180
+
+verify: ## what ports 25, 80, 443, 465, 587, 993 and 995 of the local stack serve, and whether that is as expected
+	@lab/root-ca | tools/node cli/verify.ts --stack dev --ca -
+
+down: ## removes the local stack and the lab: containers, networks and volumes
+	@tools/down
+
+lab: bootstrap ## the small internet that the local stack lives in: ACME CA, DNS, mail sinks
+	@lab/https-ca
+	@tools/pulumi -C lab stack select dev --create --secrets-provider passphrase >/dev/null
+	@tools/pulumi -C lab up --stack dev --yes --skip-preview --refresh --suppress-progress --suppress-permalink=true --suppress-outputs
+
+lab-ca: ## the root certificate (PEM) that the lab's CA issues from at this moment
+	@lab/root-ca
+
+test: bootstrap ## checks, unit tests and end-to-end tests; the last line is the sum
+	@tools/node tools/test.ts
+
+check: bootstrap ## types, lint, format and shell scripts
+	@tools/node tools/test.ts check
+
+unit: bootstrap ## the tests that need no running stack
+	@tools/node tools/test.ts unit
+
+bench: bootstrap ## the benchmarks, as a table and JSON
+	@tools/node bench/main.ts
+
+bootstrap: ## only what a bare machine lacks: Docker, Node.js 24, Pulumi, provider plugins, base images
+	@tools/bootstrap
