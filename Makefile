@@ -7,7 +7,7 @@ help: ## this list
 
 up: lab ## the local stack on this machine, from nothing or from an older state, until every port is as expected
 	@tools/pulumi stack select dev --create --secrets-provider passphrase >/dev/null
-	@tools/pulumi up --stack dev --yes --skip-preview --suppress-progress --suppress-permalink=true
+	@tools/pulumi up --stack dev --yes --skip-preview --refresh --suppress-progress --suppress-permalink=true
 	@lab/root-ca | tools/node cli/verify.ts --stack dev --ca - --wait 180
 
 verify: ## what ports 25, 80, 443, 465, 587, 993 and 995 of the local stack serve, and whether that is as expected
