@@ -1,5 +1,6 @@
 // Reaching the Docker Engine: which address, whether it answers, the client (loaded on first use), and errors a person can read.
 import { request } from "node:http";
+import { flushCompileCache } from "node:module";
 import type Docker from "dockerode";
 
 export type Address =
@@ -46,6 +47,7 @@ export function describe(address: Address): string {
 
 export async function connect(address: Address): Promise<Docker> {
   const { default: Client } = await import("dockerode");
+  setTimeout(flushCompileCache, 500).unref();
   return address.is === "socket"
     ? new Client({ socketPath: address.path })
     : new Client({ protocol: "http", host: address.host, port: address.port });
@@ -66,7 +68,8 @@ export function reason(error: unknown): string {
       return json.message.trim();
     }
   }
-  return error instanceof Error ? error.message.trim() : String(error);
+  const message = error instanceof Error ? error.message : String(error);
+  return message.replace(/^\(HTTP code \d+\) [a-z -]*? - /, "").trim();
 }
 
 /** Undefined in place of "404 not found"; every other failure is thrown. */

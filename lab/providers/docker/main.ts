@@ -1,4 +1,5 @@
 // Entry point of the plugin: listens on a free port, prints that port for the Pulumi engine, and ends when the engine does.
+import { flushCompileCache } from "node:module";
 import grpc from "@grpc/grpc-js";
 import providerGrpc from "@pulumi/pulumi/proto/provider_grpc_pb.js";
 import { Engine } from "./engine.ts";
@@ -19,6 +20,8 @@ server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error,
     process.exit(1);
   }
   process.stdout.write(`${port}\n`);
+  // The engine kills its plugins, and Node.js keeps compiled code only at an orderly exit.
+  setTimeout(flushCompileCache, 500).unref();
 });
 
 // An engine that is killed cannot end its plugins; a plugin whose parent changed has lost its engine.

@@ -21,7 +21,7 @@ import { image } from "./resources/image.ts";
 import { network } from "./resources/network.ts";
 import { CULPRIT, HalfMade, type Context, type Made, type ResourceType } from "./resources/resource.ts";
 import { volume } from "./resources/volume.ts";
-import { check } from "./schema.ts";
+import { canonical, check } from "./schema.ts";
 import { DEFAULTS, isBag, isEmpty, list, text, UNKNOWN, type Bag, type Plain } from "./value.ts";
 import { decode, encode, type Properties } from "./wire.ts";
 
@@ -152,6 +152,7 @@ export function service(engine: Engine): UntypedServiceImplementation {
   const diffResource: Handler<pb.DiffRequest, pb.DiffResponse> = (request) => {
     const type = typeOf(request.getUrn());
     const [olds, news] = [decode(request.getOlds()), decode(request.getNews())];
+    const oldInputs = request.hasOldInputs() ? decode(request.getOldInputs()).values : undefined;
     const changes = changesOf(type, olds.values, news.values, request.getIgnorechangesList());
     const response = new provider.DiffResponse();
     const { DIFF_NONE, DIFF_SOME } = provider.DiffResponse.DiffChanges;
@@ -165,6 +166,7 @@ export function service(engine: Engine): UntypedServiceImplementation {
     for (const change of changes) {
       const detail = new provider.PropertyDiff();
       detail.setKind(KINDS[change.kind][change.replaces ? 1 : 0]);
+      detail.setInputdiff(ownEdit(type, change, oldInputs?.[change.property], news.values[change.property]));
       response.getDetaileddiffMap().set(change.path, detail);
     }
     return response;
@@ -338,11 +340,21 @@ function changesOf(type: ResourceType, state: Bag, inputs: Bag, ignored: readonl
   const real = without(diff(type.fields, state, inputs), ignored);
   const all = [...real, ...(type.alongside?.(state, real) ?? [])].sort((a, b) => (a.path < b.path ? -1 : 1));
   const culprit = text(state, CULPRIT);
-  if (culprit === "" || all.some((change) => change.replaces)) return all;
+  if (culprit === "" || all.some((change) => change.replaces && change.property === culprit)) return all;
   return [
     ...all.filter((change) => change.property !== culprit),
     { path: culprit, property: culprit, kind: "update", replaces: true },
   ];
+}
+
+/**
+ * Whether to show a difference between the program's two versions, not between state and program: for a list such as `uploads`,
+ * which the state fills up with empty fields, and which a person wants to see line by line.
+ */
+function ownEdit(type: ResourceType, change: Change, before: Plain | undefined, after: Plain | undefined): boolean {
+  const field = type.fields[change.property];
+  if (field?.whole !== true || before === undefined || after === undefined) return false;
+  return canonical(field.shape, before) !== canonical(field.shape, after);
 }
 
 /** A state with the upstream schema's version, in the place where the official plugin looks for it. */

@@ -22,12 +22,13 @@ const computed = true;
 const required = true;
 const whole = true;
 
+// Rules never repeat the value: it may be a secret.
 const duration = {
   default: "0s",
   rule: (value: Plain): string | undefined => {
     if (typeof value !== "string") return undefined;
     const parsed = parseDuration(value);
-    return parsed !== undefined && parsed >= 0 ? undefined : `'${value}' is no duration; write one like 30s or 1m30s`;
+    return parsed !== undefined && parsed >= 0 ? undefined : "must be a duration like 30s or 1m30s";
   },
 };
 const absolute = matches(/^(\/|[A-Za-z]:\\)/, "must be an absolute path");

@@ -65,8 +65,8 @@ function hostConfig(inputs: Bag): HostConfig {
         .filter(Boolean),
       Mounts: value.bags(inputs, "mounts").map(mount),
       Tmpfs: value.textMap(inputs, "tmpfs"),
-      CapAdd: value.texts(value.bag(inputs, "capabilities") ?? {}, "adds"),
-      CapDrop: value.texts(value.bag(inputs, "capabilities") ?? {}, "drops"),
+      CapAdd: capabilities(inputs, "adds"),
+      CapDrop: capabilities(inputs, "drops"),
       SecurityOpt: value.texts(inputs, "securityOpts"),
       Privileged: value.flag(inputs, "privileged"),
       GroupAdd: value.texts(inputs, "groupAdds"),
@@ -99,6 +99,12 @@ function hostConfig(inputs: Bag): HostConfig {
       AutoRemove: value.flag(inputs, "rm"),
     }),
   };
+}
+
+/** Sent as CAP_… whatever the program wrote, because the official provider's client does so (moby/moby#48551). */
+function capabilities(inputs: Bag, key: "adds" | "drops"): string[] {
+  const named = value.texts(value.bag(inputs, "capabilities") ?? {}, key).map((name) => name.toUpperCase());
+  return [...new Set(named.map((name) => (name === "ALL" || name.startsWith("CAP_") ? name : `CAP_${name}`)))].sort();
 }
 
 function restartPolicy(inputs: Bag) {

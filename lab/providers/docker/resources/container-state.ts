@@ -278,11 +278,13 @@ function networkDatas(seen: Inspected): Bag[] {
 function capabilities(seen: Inspected, prior: Bag, refreshed: boolean): Plain {
   const asked = value.bag(prior, "capabilities");
   const told = { adds: seen.HostConfig.CapAdd ?? [], drops: seen.HostConfig.CapDrop ?? [] };
-  if (!refreshed && asked !== undefined) return complete({ is: "object", fields: capabilityFields }, asked);
+  if (!refreshed && asked !== undefined) {
+    // In the daemon's order, so that a refresh changes nothing.
+    return { adds: value.texts(asked, "adds").sort(), drops: value.texts(asked, "drops").sort() };
+  }
   if (told.adds.length > 0 || told.drops.length > 0) return told;
   return asked ?? null;
 }
-const capabilityFields = fields["capabilities"]?.shape.is === "object" ? fields["capabilities"].shape.fields : {};
 
 function healthcheck(seen: Inspected): Bag | undefined {
   const health = seen.Config.Healthcheck;

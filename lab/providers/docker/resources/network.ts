@@ -92,7 +92,8 @@ export function networkState(seen: NetworkInspectInfo, inputs?: Bag): Bag {
     ingress: seen.Ingress,
     ipv6: seen.EnableIPv6,
     ipamDriver: seen.IPAM?.Driver ?? "default",
-    ipamOptions: seen.IPAM?.Options ?? (inputs === undefined ? {} : null),
+    ipamOptions:
+      Object.keys(seen.IPAM?.Options ?? {}).length > 0 || inputs === undefined ? { ...seen.IPAM?.Options } : null,
     ipamConfigs:
       asked.length > 0 && fields["ipamConfigs"]
         ? complete(fields["ipamConfigs"].shape, asked)
@@ -107,8 +108,7 @@ export function networkState(seen: NetworkInspectInfo, inputs?: Bag): Bag {
 }
 
 /** The client declares no type for this answer. */
-const inspect = async (network: Network): Promise<NetworkInspectInfo> =>
-  (await network.inspect());
+const inspect = async (network: Network): Promise<NetworkInspectInfo> => await network.inspect();
 
 const address = (value: unknown): string => (typeof value === "string" ? value : "");
 
