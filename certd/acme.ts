@@ -1,25 +1,16 @@
 // The ACME source: drives acme.sh through its wrapper and reads what it stored. acme.sh never decides anything:
 // certd says when, and every order names server, home and key type.
 import { spawn, spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
+import { createHash, createPrivateKey } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { replaceFile } from "./files.ts";
 import type { AcmeSource } from "./settings.ts";
 import { keyTypeOf, type Pair } from "./validate.ts";
-import { createPrivateKey } from "node:crypto";
 
 /** What acme.sh's home holds for the hostname. */
-export interface Stored {
-  readonly pair: Pair;
-  /** Names, key type and directory that acme.sh remembers from the last order. */
-  readonly names: readonly string[];
-  readonly keyType: string;
-  readonly directory: string;
-}
-
 export type StoreReading =
-  | { readonly kind: "stored"; readonly stored: Stored }
+  | { readonly kind: "stored"; readonly pair: Pair }
   | { readonly kind: "empty" }
   /** Someone is ordering right now: whatever lies there may be half written. */
   | { readonly kind: "busy" };
@@ -133,9 +124,7 @@ export class AcmeDriver {
 
   /** What is stored. Cheap when nothing changed; reads under a shared lock, so never half an order. */
   read(): StoreReading {
-    const files = ["fullchain.cer", `${this.hostname}.key`, `${this.hostname}.conf`].map((file) =>
-      join(this.folder, file),
-    );
+    const files = ["fullchain.cer", `${this.hostname}.key`].map((file) => join(this.folder, file));
     const key = files
       .map((file) => {
         const stat = statSync(file, { throwIfNoEntry: false });
@@ -148,23 +137,11 @@ export class AcmeDriver {
       encoding: "utf8",
     });
     if (result.status !== 0) return { kind: "busy" };
-    const [fullchain = "", privkey = "", conf = ""] = result.stdout.split("\0");
-    const reading: StoreReading =
-      fullchain === "" || privkey === ""
-        ? { kind: "empty" }
-        : { kind: "stored", stored: { pair: { fullchain, privkey }, ...this.remembered(conf, privkey) } };
+    const [fullchain = "", privkey = ""] = result.stdout.split("\0");
+    const found = fullchain !== "" && privkey !== "";
+    const reading: StoreReading = found ? { kind: "stored", pair: { fullchain, privkey } } : { kind: "empty" };
     this.cached = { key, reading };
     return reading;
-  }
-
-  private remembered(conf: string, privkey: string): Omit<Stored, "pair"> {
-    const alternatives = confValue(conf, "Le_Alt");
-    const names = [confValue(conf, "Le_Domain"), ...(alternatives === "no" ? [] : alternatives.split(","))];
-    return {
-      names: names.filter((name) => name !== ""),
-      keyType: keyType(privkey) ?? "unknown",
-      directory: confValue(conf, "Le_API"),
-    };
   }
 
   /** The account's URL at the CA as acme.sh has it; empty before the first registration. */
@@ -189,9 +166,10 @@ export class AcmeDriver {
       // acme.sh refuses to overwrite a key, and would sign an old CSR for a key that is gone.
       for (const file of ["key", "csr"]) rmSync(join(this.folder, `${this.hostname}.${file}`), { force: true });
     }
-    const { names } = this.remembered(text, "");
+    const alternatives = confValue(text, "Le_Alt");
+    const names = [confValue(text, "Le_Domain"), ...(alternatives === "no" ? [] : alternatives.split(","))];
     const same = names.length === this.names.length && this.names.every((name) => names.includes(name));
-    const renews = keeps && same && confValue(text, "Le_API") === this.source.directory && names[0] === this.hostname;
+    const renews = keeps && same && confValue(text, "Le_API") === this.source.directory;
     if (renews && confValue(text, "Le_Keylength") === this.source.keyType) {
       return this.run(["--renew", "--domain", this.hostname, "--force"]);
     }

@@ -11,7 +11,7 @@ const HEAD = "// certd, bundled from sources ";
 
 function sourceHash(): string {
   const hash = createHash("sha256");
-  const files = readdirSync(SOURCES).filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"));
+  const files = readdirSync(SOURCES).filter((name) => /\.ts$/.test(name) && !/^test-|\.test\.ts$/.test(name));
   for (const name of files.sort())
     hash
       .update(`${name}\0`)

@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { AcmeDriver, type AcmePaths, type RunResult, type Stored } from "./acme.ts";
+import { AcmeDriver, type AcmePaths, type RunResult } from "./acme.ts";
 import { CaClient } from "./ca.ts";
 import { decide, nextOrderAt, type Candidate, type Decision, type Published } from "./decide.ts";
 import { replaceFile } from "./files.ts";
@@ -16,7 +16,7 @@ import type { Settings } from "./settings.ts";
 import { StateFile } from "./state.ts";
 import { iso, overallState, type CertificateStatus, type PortStatus, type Status } from "./status.ts";
 import { TraefikFolder } from "./traefik.ts";
-import { covers, leafFacts, validatePair, type LeafFacts } from "./validate.ts";
+import { covers, leafFacts, validatePair, type LeafFacts, type Pair } from "./validate.ts";
 import { PortWatch, type Watched } from "./watch.ts";
 
 export interface Paths extends AcmePaths {
@@ -34,9 +34,10 @@ export interface Surroundings {
   /** Seconds since boot, which no clock change touches; for the freshness of the health file. */
   readonly uptime: () => number;
   readonly log: (line: string) => void;
+  /** Milliseconds between two passes; default 200. */
+  readonly passInterval?: number;
 }
 
-const PASS_INTERVAL = 200;
 const STATUS_INTERVAL = 1000;
 const JUDGE_INTERVAL = 10_000;
 /** How long a CA's word that it knows the account outweighs its not knowing the certificate. */
@@ -92,12 +93,13 @@ export class Certd {
   private readonly watch: PortWatch;
   private readonly https: PortWatch | undefined;
 
+  private readonly passInterval: number;
   private memory: StateFile | undefined;
   private stopping = false;
   private wake: () => void = () => undefined;
   private job: Promise<void> | undefined;
   private ordering = false;
-  private judged: { stored: Stored; at: number; candidate: Candidate } | undefined;
+  private judged: { pair: Pair; at: number; candidate: Candidate } | undefined;
   private decision: Decision = {};
   private published: Generation | undefined;
   private publishRetryAt = 0;
@@ -115,7 +117,8 @@ export class Certd {
   private statusAt = 0;
   private statusText = "";
 
-  constructor({ settings, paths, clock, uptime, log }: Surroundings) {
+  constructor({ settings, paths, clock, uptime, log, passInterval = 200 }: Surroundings) {
+    this.passInterval = passInterval;
     this.settings = settings;
     this.paths = paths;
     this.clock = clock;
@@ -179,7 +182,7 @@ export class Certd {
     while (!this.stopping) {
       this.pass();
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, PASS_INTERVAL);
+        const timer = setTimeout(resolve, this.passInterval);
         this.wake = () => {
           clearTimeout(timer);
           resolve();
@@ -208,7 +211,8 @@ export class Certd {
     const { value } = this.state;
     if (value.wanted !== wanted) this.state.update({ wanted, failures: 0, interruptions: 0, ordering: false });
     else if (value.ordering) this.state.update({ ordering: false, interruptions: value.interruptions + 1 });
-    if (value.epoch > 0) this.traefik.setEpoch(value.epoch);
+    // Always there, so that the other side sees the first change as one; never back to a smaller number.
+    this.traefik.setEpoch(Math.max(this.traefik.epoch(), value.epoch));
   }
 
   /** One look at everything and what follows from it. Never throws: a fault is told, and the next pass tries again. */
@@ -258,11 +262,11 @@ export class Certd {
     const reading = this.driver.read();
     if (reading.kind === "busy") return { kind: "busy" };
     if (reading.kind === "empty") return { kind: "none" };
-    const { stored } = reading;
+    const { pair } = reading;
     const age = now - (this.judged?.at ?? 0);
-    if (this.judged?.stored !== stored || age > JUDGE_INTERVAL || age < 0) {
-      const findings = validatePair(stored.pair, { names: this.settings.names, now });
-      const leaf = leafFacts(stored.pair.fullchain);
+    if (this.judged?.pair !== pair || age > JUDGE_INTERVAL || age < 0) {
+      const findings = validatePair(pair, { names: this.settings.names, now });
+      const leaf = leafFacts(pair.fullchain);
       const candidate: Candidate =
         findings.length > 0 || leaf === undefined ? { kind: "refused", findings } : { kind: "usable", leaf };
       if (candidate.kind === "refused") {
@@ -271,7 +275,7 @@ export class Certd {
       } else {
         this.said.delete("candidate");
       }
-      this.judged = { stored, at: now, candidate };
+      this.judged = { pair, at: now, candidate };
     }
     return this.judged.candidate;
   }
@@ -284,6 +288,11 @@ export class Certd {
     const url = leaf === seenLeaf && accountUrl !== "" && !this.accountDue ? accountUrl : this.driver.accountUrl();
     this.accountDue = false;
     if (url === "" || (url === accountUrl && leaf === seenLeaf)) return;
+    if (leaf !== "" && leaf !== seenLeaf) {
+      // Whoever placed the order: it went well.
+      this.lastError = "";
+      this.state.update({ failures: 0, interruptions: 0, lastOrder: { at: this.clock(), ok: true, cause: "" } });
+    }
     if (accountUrl !== "" && url !== accountUrl) return this.accountForgotten(url, leaf);
     this.state.update({ accountUrl: url, seenLeaf: leaf, forgotten: forgotten === leaf ? forgotten : "" });
   }
@@ -292,7 +301,7 @@ export class Certd {
 
   private accountForgotten(url: string, leaf: string): void {
     const { seenLeaf, epoch } = this.state.value;
-    const next = epoch + 1;
+    const next = Math.max(this.traefik.epoch(), epoch) + 1;
     this.state.update({ accountUrl: url, seenLeaf: leaf, forgotten: leaf === seenLeaf ? leaf : "", epoch: next });
     this.traefik.setEpoch(next);
     this.log(
@@ -335,8 +344,8 @@ export class Certd {
   }
 
   private publishCandidate(): Generation | undefined {
-    const stored = this.judged?.stored;
-    return stored && this.store.publish(stored.pair, this.settings.names, this.origin);
+    const pair = this.judged?.pair;
+    return pair && this.store.publish(pair, this.settings.names, this.origin);
   }
 
   /** One thing at a time talks to the CA: an order if one is due, else a question. */
@@ -372,7 +381,8 @@ export class Certd {
     if (answers) {
       if (before === false) {
         this.log("The CA answers again.");
-        // Whoever tried while it was away is told at once.
+        // Whoever waits for it, here or at HTTPS, waits no longer.
+        this.connectAt = 0;
         this.reminders = 0;
         this.remindAt = now + 1000;
       }

@@ -42,10 +42,14 @@ export class TraefikFolder {
     return marker;
   }
 
-  /** Makes `ca-epoch` say this number; returns whether it said something else before. */
-  setEpoch(epoch: number): boolean {
-    if (this.read(EPOCH_FILE).trim() === String(epoch)) return false;
-    replaceFile(join(this.folder, EPOCH_FILE), `${epoch}\n`, 0o644, true);
-    return true;
+  /** What `ca-epoch` says; 0 if there is none yet. */
+  epoch(): number {
+    const epoch = Number(this.read(EPOCH_FILE).trim());
+    return Number.isSafeInteger(epoch) && epoch > 0 ? epoch : 0;
+  }
+
+  /** Makes `ca-epoch` say this number; the same number is not written again. */
+  setEpoch(epoch: number): void {
+    if (this.read(EPOCH_FILE) !== `${epoch}\n`) replaceFile(join(this.folder, EPOCH_FILE), `${epoch}\n`, 0o644, true);
   }
 }

@@ -221,7 +221,11 @@ function chainFindings(
     });
   }
   for (const issuer of path.slice(1)) {
-    if (!issuer.ca) findings.push({ code: "not-a-ca", message: `${title(issuer)} is used as an issuer but is no CA.` });
+    if (!issuer.ca)
+      findings.push({
+        code: "not-a-ca",
+        message: `The certificate ${title(issuer)} is used as an issuer but is no CA.`,
+      });
   }
   return findings;
 }
@@ -231,11 +235,13 @@ function validityFindings(path: readonly X509Certificate[], now: number): Findin
     const from = Date.parse(certificate.validFrom);
     const to = Date.parse(certificate.validTo);
     if (now < from) {
-      const message = `${title(certificate)} is valid only from ${new Date(from).toISOString()}; is the clock right?`;
+      const message = `The certificate ${title(certificate)} is valid only from ${new Date(from).toISOString()}; is the clock right?`;
       return [{ code: "not-yet-valid", message }];
     }
     if (now >= to) {
-      return [{ code: "expired", message: `${title(certificate)} expired on ${new Date(to).toISOString()}.` }];
+      return [
+        { code: "expired", message: `The certificate ${title(certificate)} expired on ${new Date(to).toISOString()}.` },
+      ];
     }
     return [];
   });
@@ -286,11 +292,14 @@ export function validatePair(pair: Pair, wanted: Wanted): Finding[] {
   if (usage !== undefined && !usage.includes(SERVER_AUTH) && !usage.includes(ANY_USAGE)) {
     findings.push({
       code: "no-server-auth",
-      message: `${title(leaf)} may not be used by servers (EKU lacks serverAuth).`,
+      message: `The certificate ${title(leaf)} may not be used by servers (EKU lacks serverAuth).`,
     });
   }
   if (issued(leaf, leaf)) {
-    findings.push({ code: "self-signed", message: `${title(leaf)} is self-signed: no client will trust it.` });
+    findings.push({
+      code: "self-signed",
+      message: `The certificate ${title(leaf)} is self-signed: no client will trust it.`,
+    });
   }
   return findings;
 }

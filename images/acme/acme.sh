@@ -46,8 +46,9 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 143' TERM INT HUP
 
 run() {
-  # Through a pipe, so that output appears as it comes; the exit code travels beside it.
-  { /usr/bin/acme.sh "$@" 2>&1 || echo $? >"$work/code"; } | tee "$work/output"
+  # Through a pipe, so that output appears as it comes; the exit code travels beside it. With -p an order outlives its
+  # reader: it would be lost at the CA, and placed once more, if it ended with certd or with a person's connection.
+  { /usr/bin/acme.sh "$@" 2>&1 || echo $? >"$work/code"; } | tee -p "$work/output"
   code=0
   [ ! -e "$work/code" ] || read -r code <"$work/code"
   rm -f "$work/code"

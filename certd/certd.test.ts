@@ -1,0 +1,339 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer, type Server } from "node:https";
+import { createServer as createTls } from "node:tls";
+import type { AddressInfo } from "node:net";
+import { tmpdir, uptime } from "node:os";
+import { join } from "node:path";
+import { after, afterEach, beforeEach, describe, it } from "node:test";
+import { Certd } from "./certd.ts";
+import { GenerationStore } from "./generations.ts";
+import type { AcmeSource, Settings } from "./settings.ts";
+import type { Status } from "./status.ts";
+import { TestPki, until, type Issued } from "./test-pki.ts";
+
+const HOST = "mail.vectis.test";
+const pki = new TestPki();
+const root = pki.issue({ subject: "/CN=Root", ca: true });
+const issuer = pki.issue({ subject: "/CN=Issuer", ca: true, by: root });
+const web = pki.issue({ subject: "/CN=localhost", names: ["localhost"], by: root });
+const leaves = [0, 1, 2].map(() => pki.issue({ subject: "/", names: [HOST], by: issuer, usage: "serverAuth" }));
+const leaf = (index: number): Issued => leaves[index] ?? web;
+
+// A CA's directory that can go away and forget; orders are made by a stand-in for acme.sh.
+let forgotten = false;
+let base = "";
+const ca: Server = createServer({ cert: web.pem, key: web.key }, (request, response) => {
+  if (request.url === "/dir") return void response.end(JSON.stringify({ newOrder: "x", renewalInfo: `${base}/ari` }));
+  response.statusCode = forgotten ? 404 : 200;
+  response.end("{}");
+});
+let port = 0;
+const caUp = async (): Promise<void> => {
+  ca.listen(port, "localhost");
+  await once(ca, "listening");
+  port = (ca.address() as AddressInfo).port;
+  base = `https://localhost:${port}`;
+};
+const caDown = async (): Promise<void> => {
+  if (!ca.listening) return;
+  ca.close();
+  ca.closeAllConnections();
+  await once(ca, "close");
+};
+await caUp();
+after(async () => {
+  await caDown();
+  pki.remove();
+});
+
+let top = "";
+let log: string[] = [];
+let skew = 0;
+let running: { certd: Certd; ended: Promise<void> } | undefined;
+const at = (...parts: string[]): string => join(top, ...parts);
+
+beforeEach(async () => {
+  top = mkdtempSync(join(tmpdir(), "certd-"));
+  for (const folder of ["certs", "traefik", "acme", "next"]) mkdirSync(at(folder));
+  log = [];
+  skew = 60_000;
+  forgotten = false;
+  if (!ca.listening) await caUp();
+  offer(leaf(0));
+  // Takes what lies in next/ for an order; without it the order fails. Registers under the URL in next/account.
+  writeFileSync(
+    at("acme.sh"),
+    `#!/bin/sh
+echo "$1" >>'${top}/runs'
+. '${top}/run/acme.conf'
+exec 9>"$home/.lock"
+flock 9
+[ ! -e '${top}/slow' ] || { echo slow; sleep 600; }
+mkdir -p "$home/ca/x"
+[ ! -e '${top}/next/account' ] || printf "ACCOUNT_URL='%s'\\n" "$(cat '${top}/next/account')" >"$home/ca/x/ca.conf"
+[ "$1" != --register-account ] || exit 0
+[ -e '${top}/next/pem' ] || { echo '"detail": "no such luck"'; exit 1; }
+mkdir -p "$home/${HOST}_ecc"
+cp '${top}/next/key' "$home/${HOST}_ecc/${HOST}.key"
+cp '${top}/next/pem' "$home/${HOST}_ecc/fullchain.cer"
+printf "Le_Domain='${HOST}'\\nLe_Alt='no'\\nLe_API='%s'\\nLe_Keylength='ec-256'\\n" "$server" >"$home/${HOST}_ecc/${HOST}.conf"
+`,
+  );
+  chmodSync(at("acme.sh"), 0o755);
+});
+afterEach(async () => {
+  await stop();
+  rmSync(top, { recursive: true, force: true });
+});
+
+function offer(next: Issued | undefined, account = "https://ca.test/acct/1"): void {
+  writeFileSync(at("next/account"), account);
+  if (next === undefined) return rmSync(at("next/pem"), { force: true });
+  writeFileSync(at("next/key"), next.key);
+  writeFileSync(at("next/.pem"), next.pem + issuer.pem);
+  renameSync(at("next/.pem"), at("next/pem"));
+}
+
+function start(change: Partial<Settings> = {}): Certd {
+  const settings: Settings = {
+    names: [HOST],
+    source: {
+      kind: "acme",
+      directory: `${base}/dir`,
+      caBundle: root.pem,
+      challenge: "http-01",
+      httpPort: 8080,
+      keyType: "ec-256",
+    },
+    probes: [],
+    keepGenerations: 3,
+    ...change,
+  };
+  const paths = {
+    certificates: at("certs"),
+    traefik: at("traefik"),
+    volume: at("acme"),
+    runtime: at("run"),
+    command: at("acme.sh"),
+  };
+  const certd = new Certd({
+    settings,
+    paths,
+    clock: () => Date.now() + skew,
+    uptime,
+    log: (line) => log.push(line),
+    passInterval: 20,
+  });
+  running = { certd, ended: certd.run() };
+  return certd;
+}
+
+async function stop(): Promise<void> {
+  running?.certd.stop();
+  await running?.ended;
+  running = undefined;
+}
+
+const runs = (): string[] => (existsSync(at("runs")) ? readFileSync(at("runs"), "utf8").trim().split("\n") : []);
+const published = (): string =>
+  existsSync(at("certs/current")) ? readFileSync(at("certs/fullchain.pem"), "utf8") : "";
+const status = (): Status => JSON.parse(readFileSync(at("run/status.json"), "utf8")) as Status;
+const health = (): string => readFileSync(at("run/health"), "utf8").split(" ")[0] ?? "";
+const said = (text: RegExp): boolean => log.some((line) => text.test(line));
+const serves = (next: Issued): Promise<void> =>
+  until("the certificate to be published", () => published() === next.pem + issuer.pem);
+
+describe("certd", () => {
+  it("publishes a placeholder while the CA is down and the real certificate once it answers", async () => {
+    await caDown();
+    start();
+    await until("the CA's silence to be told", () => said(/The CA does not answer .*The placeholder stays in service/));
+    assert.match(readFileSync(at("certs/current/meta.json"), "utf8"), /Vectis placeholder/);
+    await until("the health file", () => health() === "placeholder");
+    assert.deepEqual(runs(), []);
+    await caUp();
+    await serves(leaf(0));
+    await until("good health", () => health() === "ok");
+    assert.deepEqual(runs(), ["--issue"]);
+    assert.equal(status().published?.source, "acme");
+    assert.equal(status().order.last?.ok, true);
+    assert.ok((status().order.renewAt ?? "") > new Date().toISOString());
+  });
+
+  it("orders nothing when it starts again, even without what was published", async () => {
+    start();
+    await serves(leaf(0));
+    await stop();
+    rmSync(at("certs"), { recursive: true });
+    mkdirSync(at("certs"));
+    start();
+    await serves(leaf(0));
+    assert.deepEqual(runs(), ["--issue"]);
+  });
+
+  it("publishes what a person renewed by hand", async () => {
+    start();
+    await serves(leaf(0));
+    const home = readFileSync(at("run/acme.conf"), "utf8").split("'")[1] ?? "";
+    writeFileSync(join(home, `${HOST}_ecc`, `${HOST}.key`), leaf(1).key);
+    writeFileSync(join(home, `${HOST}_ecc`, "fullchain.cer"), leaf(1).pem + issuer.pem);
+    await serves(leaf(1));
+    assert.deepEqual(runs(), ["--issue"]);
+  });
+
+  it("refuses a mismatched pair in the store, keeps what is published and says so", async () => {
+    start();
+    await serves(leaf(0));
+    const home = readFileSync(at("run/acme.conf"), "utf8").split("'")[1] ?? "";
+    writeFileSync(join(home, `${HOST}_ecc`, "fullchain.cer"), leaf(1).pem + issuer.pem);
+    await until("the refusal", () => said(/is refused: The private key does not belong to .* stays/));
+    await serves(leaf(0));
+  });
+
+  it("backs off after a failed order, across a restart too, and says when the next one is", async () => {
+    offer(undefined);
+    start();
+    await until("the failure", () =>
+      said(/The order failed: the CA says: no such luck\. Services run on the placeholder\. Next order in 60 s/),
+    );
+    await stop();
+    offer(leaf(0));
+    const certd = start();
+    await until("a look at the CA", () => certd.status().ca.answers === true);
+    assert.deepEqual(runs(), ["--issue"]);
+    assert.equal(certd.status().order.failures, 1);
+    skew += 61_000;
+    await serves(leaf(0));
+    assert.equal(runs().length, 2);
+    assert.equal(certd.status().order.failures, 0);
+  });
+
+  it("does not let an earlier wish's failures delay a new one", async () => {
+    offer(undefined);
+    start();
+    await until("the failure", () => said(/The order failed/));
+    await stop();
+    offer(leaf(0));
+    const source: AcmeSource = {
+      kind: "acme",
+      directory: `${base}/dir`,
+      caBundle: root.pem,
+      challenge: "http-01",
+      httpPort: 8080,
+      keyType: "ec-384",
+    };
+    start({ source });
+    await serves(leaf(0));
+  });
+
+  it("registers and orders anew when the CA has forgotten everything, and tells HTTPS", async () => {
+    start();
+    await serves(leaf(0));
+    assert.equal(readFileSync(at("traefik/ca-epoch"), "utf8"), "0\n");
+    forgotten = true;
+    offer(leaf(1), "https://ca.test/acct/2");
+    skew += 30_000;
+    await serves(leaf(1));
+    assert.deepEqual(runs(), ["--issue", "--register-account", "--renew"]);
+    assert.equal(readFileSync(at("traefik/ca-epoch"), "utf8"), "1\n");
+  });
+
+  it("leaves everything as it is when the CA still knows the account", async () => {
+    start();
+    await serves(leaf(0));
+    forgotten = true;
+    skew += 30_000;
+    await until("the answer", () => said(/The CA knows the account, so the certificate stays/));
+    skew += 30_000;
+    await until("a pass", () => status().ca.checkedAt !== null);
+    assert.deepEqual(runs(), ["--issue", "--register-account"]);
+    assert.equal(readFileSync(at("traefik/ca-epoch"), "utf8"), "0\n");
+  });
+
+  it("renews when a third of the lifetime is left, and keeps the old one in service until then", async () => {
+    start();
+    await serves(leaf(0));
+    offer(leaf(1));
+    skew += 61 * 86_400_000;
+    await serves(leaf(1));
+    assert.deepEqual(runs(), ["--issue", "--renew"]);
+  });
+
+  it("repairs published files that were damaged", async () => {
+    start();
+    await serves(leaf(0));
+    writeFileSync(at("certs/current/privkey.pem"), "rubbish");
+    await until("the repair", () => existsSync(at("certs/generations/000002")));
+    await serves(leaf(0));
+    assert.deepEqual(runs(), ["--issue"]);
+  });
+
+  it("stops within a moment, also in the middle of an order, and counts that as no failure", async () => {
+    writeFileSync(at("slow"), "");
+    start();
+    await until("the order", () => said(/acme\.sh: slow/));
+    const before = performance.now();
+    await stop();
+    assert.ok(performance.now() - before < 2000);
+    rmSync(at("slow"));
+    start();
+    await serves(leaf(0));
+  });
+
+  it("sees a port that serves something else, and its repair", async () => {
+    const served = { current: leaf(1) };
+    const daemon = createTls({ SNICallback: undefined, cert: served.current.pem, key: served.current.key });
+    daemon.listen(0, "127.0.0.1");
+    await once(daemon, "listening");
+    const target = { host: "127.0.0.1", port: (daemon.address() as AddressInfo).port, mode: "implicit" as const };
+    start({ probes: [target] });
+    await serves(leaf(0));
+    await until("poor health", () => health() === "not-served");
+    skew += 10_000;
+    await until("the difference to be told", () =>
+      said(/serves the certificate with serial .* instead of generation 000001/),
+    );
+    daemon.setSecureContext({ cert: leaf(0).pem, key: leaf(0).key });
+    await until("good health", () => health() === "ok");
+    assert.ok(said(/serves what is published again/));
+    assert.ok(said(/Generation 000001 is served on every port/));
+    daemon.close();
+  });
+
+  it("asks Traefik to look again while HTTPS has only a default certificate, less and less often", async () => {
+    const own = pki.issue({ subject: "/CN=TRAEFIK DEFAULT CERT", names: ["x.traefik.default"] });
+    const daemon = createTls({ cert: own.pem, key: own.key });
+    daemon.listen(0, "127.0.0.1");
+    await once(daemon, "listening");
+    const certd = start({ https: { host: "127.0.0.1", port: (daemon.address() as AddressInfo).port } });
+    await serves(leaf(0));
+    await until("a look at 443", () => certd.status().https?.served?.subject === "CN=TRAEFIK DEFAULT CERT");
+    assert.equal(existsSync(at("traefik/certd.yml")), false);
+    skew += 10_000;
+    await until("the first reminder", () => said(/asked to look again \(marker 1\), next in 30 s/));
+    skew += 30_000;
+    await until("the second reminder", () => said(/marker 2\), next in 60 s/));
+    daemon.setSecureContext({ cert: leaf(2).pem, key: leaf(2).key });
+    skew += 10_000;
+    await until("the certificate on 443", () => said(/HTTPS on port .* has its certificate from CN=Issuer/));
+    assert.equal(health(), "ok");
+    daemon.close();
+  });
+
+  it("leaves its volume such that another reader finds one whole generation", async () => {
+    start();
+    await serves(leaf(0));
+    assert.equal(new GenerationStore(at("certs"), 3, Date.now).current()?.meta.source, "acme");
+  });
+});

@@ -1,0 +1,244 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { decide, nextOrderAt, type Candidate, type Observation, type Published } from "./decide.ts";
+import type { Origin } from "./generations.ts";
+import type { LeafFacts } from "./validate.ts";
+
+const DAY = 86_400_000;
+const MINUTE = 60_000;
+const NOW = Date.UTC(2026, 10, 23);
+const ACME: Origin = { source: "acme", directory: "https://ca.test/dir" };
+const PLACEHOLDER: Origin = { source: "placeholder" };
+
+function leaf(sha256: string, age = 1, lifetime = 90, change: Partial<LeafFacts> = {}): LeafFacts {
+  const notBefore = NOW - age * DAY;
+  const fields = {
+    serial: sha256,
+    authorityKeyId: "",
+    subject: "",
+    issuer: "CN=CA",
+    names: ["mail.test"],
+    selfSigned: false,
+  };
+  return { ...fields, sha256, notBefore, notAfter: notBefore + lifetime * DAY, keyType: "ec-256", ...change };
+}
+
+const usable = (facts: LeafFacts): Candidate => ({ kind: "usable", leaf: facts });
+const published = (facts: LeafFacts, origin = ACME): Published => ({ number: 5, origin, leaf: facts });
+const placeholder = published(leaf("p", 0, 7, { selfSigned: true }), PLACEHOLDER);
+
+function look(change: Partial<Observation>): Observation {
+  return {
+    now: NOW,
+    wanted: { names: ["mail.test"], keyType: "ec-256", origin: ACME },
+    published: undefined,
+    candidate: { kind: "none" },
+    forgotten: undefined,
+    ...change,
+  };
+}
+
+interface Row {
+  readonly when: string;
+  readonly given: Partial<Observation>;
+  readonly publish?: "placeholder" | "candidate";
+  /** Part of the reason for an order; absent: no order. */
+  readonly order?: RegExp;
+}
+
+const refused = (...codes: ("expired" | "not-yet-valid" | "key-mismatch" | "name-not-covered")[]): Candidate => ({
+  kind: "refused",
+  findings: codes.map((code) => ({ code, message: `It is ${code}.` })),
+});
+
+const rows: readonly Row[] = [
+  { when: "nothing exists", given: {}, publish: "placeholder", order: /no certificate is stored/ },
+  { when: "only the placeholder exists", given: { published: placeholder }, order: /no certificate is stored/ },
+  { when: "an order is being written", given: { published: placeholder, candidate: { kind: "busy" } } },
+  {
+    when: "nothing is published and an order is being written",
+    given: { candidate: { kind: "busy" } },
+    publish: "placeholder",
+  },
+  {
+    when: "the first certificate is stored",
+    given: { published: placeholder, candidate: usable(leaf("a")) },
+    publish: "candidate",
+  },
+  {
+    when: "the volume is lost but a certificate is stored",
+    given: { candidate: usable(leaf("a")) },
+    publish: "candidate",
+  },
+  { when: "stored and published agree", given: { published: published(leaf("a")), candidate: usable(leaf("a")) } },
+  {
+    when: "someone renewed by hand",
+    given: { published: published(leaf("a", 30)), candidate: usable(leaf("b", 0)) },
+    publish: "candidate",
+  },
+  {
+    when: "an older certificate is stored (volume restored from a backup)",
+    given: { published: published(leaf("b", 1)), candidate: usable(leaf("a", 50)) },
+  },
+  {
+    when: "an older certificate is stored and the published one has expired",
+    given: { published: published(leaf("b", 10, 9)), candidate: usable(leaf("a", 20)) },
+    publish: "candidate",
+  },
+  {
+    when: "acme.sh's volume is lost but what is published is good",
+    given: { published: published(leaf("a", 30)) },
+  },
+  {
+    when: "acme.sh's volume is lost and what is published is due",
+    given: { published: published(leaf("a", 61)) },
+    order: /29\.0 days left/,
+  },
+  {
+    when: "a third is left of 90 days",
+    given: { published: published(leaf("a", 60.1)), candidate: usable(leaf("a", 60.1)) },
+    order: /29\.9 days left/,
+  },
+  {
+    when: "more than a third is left of 64 days",
+    given: { published: published(leaf("a", 41, 64)), candidate: usable(leaf("a", 41, 64)) },
+  },
+  {
+    when: "a third is left of 64 days",
+    given: { published: published(leaf("a", 43, 64)), candidate: usable(leaf("a", 43, 64)) },
+    order: /21\.0 days/,
+  },
+  {
+    when: "a third is left of 45 days",
+    given: { published: published(leaf("a", 30.1, 45)), candidate: usable(leaf("a", 30.1, 45)) },
+    order: /days left/,
+  },
+  {
+    when: "less than half has passed of 6 days",
+    given: { published: published(leaf("a", 2.8, 6)), candidate: usable(leaf("a", 2.8, 6)) },
+  },
+  {
+    when: "half is left of 6 days",
+    given: { published: published(leaf("a", 3.1, 6)), candidate: usable(leaf("a", 3.1, 6)) },
+    order: /2\.9 days left/,
+  },
+  {
+    when: "the CA has forgotten the certificate",
+    given: { published: published(leaf("a")), candidate: usable(leaf("a")), forgotten: "a" },
+    order: /no longer knows/,
+  },
+  {
+    when: "the CA has forgotten an earlier certificate",
+    given: { published: published(leaf("b")), candidate: usable(leaf("b")), forgotten: "a" },
+  },
+  {
+    when: "a name was added",
+    given: {
+      published: published(leaf("a")),
+      candidate: refused("name-not-covered"),
+      wanted: { names: ["mail.test", "imap.test"], keyType: "ec-256", origin: ACME },
+    },
+    order: /cannot be used/,
+  },
+  {
+    when: "a name was taken away",
+    given: {
+      published: published(leaf("a", 1, 90, { names: ["mail.test", "imap.test"] })),
+      candidate: usable(leaf("a", 1, 90, { names: ["mail.test", "imap.test"] })),
+    },
+    order: /names changed from mail\.test, imap\.test to mail\.test/,
+  },
+  {
+    when: "the key type was changed",
+    given: {
+      published: published(leaf("a")),
+      candidate: usable(leaf("a")),
+      wanted: { names: ["mail.test"], keyType: "ec-384", origin: ACME },
+    },
+    order: /key type changed from ec-256 to ec-384/,
+  },
+  {
+    when: "the directory was changed",
+    given: { published: published(leaf("a"), { source: "acme", directory: "https://staging.test/dir" }) },
+    order: /no certificate is stored/,
+  },
+  {
+    when: "the directory was changed back and its older certificate is still good",
+    given: {
+      published: published(leaf("b", 1), { source: "acme", directory: "https://staging.test/dir" }),
+      candidate: usable(leaf("a", 10)),
+    },
+    publish: "candidate",
+  },
+  {
+    when: "what is stored is damaged, what is published is good",
+    given: { published: published(leaf("a")), candidate: refused("key-mismatch") },
+  },
+  {
+    when: "what is stored has expired and the placeholder runs",
+    given: { published: placeholder, candidate: refused("expired") },
+    order: /It is expired/,
+  },
+  { when: "what is stored is not valid yet", given: { published: placeholder, candidate: refused("not-yet-valid") } },
+  {
+    when: "everything from the CA has expired",
+    given: { published: published(leaf("a", 100)), candidate: refused("expired") },
+    order: /cannot be used/,
+  },
+  {
+    when: "the placeholder is about to expire",
+    given: { published: published(leaf("p", 5.5, 7), PLACEHOLDER) },
+    publish: "placeholder",
+    order: /no certificate/,
+  },
+  {
+    when: "the placeholder lacks a name",
+    given: { published: placeholder, wanted: { names: ["other.test"], keyType: "ec-256", origin: ACME } },
+    publish: "placeholder",
+    order: /no certificate/,
+  },
+];
+
+describe("decide", () => {
+  for (const { when, given, publish, order } of rows) {
+    const what =
+      [publish && `publishes the ${publish}`, order && "orders"].filter(Boolean).join(" and ") || "does nothing";
+    it(`${what} when ${when}`, () => {
+      const decision = decide(look(given));
+      assert.equal(decision.publish?.what, publish);
+      if (order === undefined) assert.equal(decision.order, undefined);
+      else assert.match(decision.order?.why ?? "", order);
+    });
+  }
+
+  it("never replaces a CA's certificate by a placeholder, whatever else is wrong", () => {
+    for (const age of [0, 50, 89, 91, 400]) {
+      for (const candidate of [{ kind: "none" }, { kind: "busy" }, refused("expired")] satisfies Candidate[]) {
+        for (const names of [["mail.test"], ["new.test"]]) {
+          const wanted = { names, keyType: "ec-384", origin: ACME };
+          assert.equal(decide(look({ published: published(leaf("a", age)), candidate, wanted })).publish, undefined);
+        }
+      }
+    }
+  });
+});
+
+describe("nextOrderAt", () => {
+  const none = { failures: 0, lastFailureAt: 0, interruptions: 0, lastStartAt: 0 };
+
+  it("allows an order at once when nothing failed", () => {
+    assert.equal(nextOrderAt(none, NOW), 0);
+  });
+
+  it("counts from the last failure", () => {
+    assert.equal(nextOrderAt({ ...none, failures: 2, lastFailureAt: NOW - MINUTE }, NOW), NOW + 9 * MINUTE);
+  });
+
+  it("counts from the start of an order that was cut off", () => {
+    assert.equal(nextOrderAt({ ...none, interruptions: 4, lastStartAt: NOW - 1000 }, NOW), NOW + 29_000);
+  });
+
+  it("does not wait longer because the clock was set back", () => {
+    assert.equal(nextOrderAt({ ...none, failures: 1, lastFailureAt: NOW + 300 * DAY }, NOW), NOW + MINUTE);
+  });
+});
