@@ -246,7 +246,14 @@ describe("certd", () => {
     skew += 30_000;
     await serves(leaf(1));
     assert.deepEqual(runs(), ["--issue", "--register-account", "--renew"]);
-    assert.equal(readFileSync(at("traefik/ca-epoch"), "utf8"), "1\n");
+    await until("the new epoch", () => readFileSync(at("traefik/ca-epoch"), "utf8") === "1\n");
+    const [order, told] = [/The order succeeded/, /HTTPS is told/].map((line) =>
+      log.findLastIndex((said) => line.test(said)),
+    );
+    assert.ok(
+      order !== undefined && told !== undefined && order < told,
+      "HTTPS restarts only once its port 80 is not needed",
+    );
   });
 
   it("leaves everything as it is when the CA still knows the account", async () => {

@@ -211,8 +211,9 @@ export class Certd {
     const { value } = this.state;
     if (value.wanted !== wanted) this.state.update({ wanted, failures: 0, interruptions: 0, ordering: false });
     else if (value.ordering) this.state.update({ ordering: false, interruptions: value.interruptions + 1 });
-    // Always there, so that the other side sees the first change as one; never back to a smaller number.
-    this.traefik.setEpoch(Math.max(this.traefik.epoch(), value.epoch));
+    // Always there, so that the other side sees the first change as one.
+    this.traefik.setEpoch(this.traefik.epoch());
+    this.tellHttps();
   }
 
   /** One look at everything and what follows from it. Never throws: a fault is told, and the next pass tries again. */
@@ -295,6 +296,7 @@ export class Certd {
     }
     if (accountUrl !== "" && url !== accountUrl) return this.accountForgotten(url, leaf);
     this.state.update({ accountUrl: url, seenLeaf: leaf, forgotten: forgotten === leaf ? forgotten : "" });
+    this.tellHttps();
   }
 
   private accountDue = true;
@@ -303,12 +305,20 @@ export class Certd {
     const { seenLeaf, epoch } = this.state.value;
     const next = Math.max(this.traefik.epoch(), epoch) + 1;
     this.state.update({ accountUrl: url, seenLeaf: leaf, forgotten: leaf === seenLeaf ? leaf : "", epoch: next });
-    this.traefik.setEpoch(next);
     this.log(
       `The CA had forgotten our account and knows it again now (${url}). ` +
-        `HTTPS is told to register anew too (CA epoch ${next}); what is published stays until its successor is here.`,
+        "What is published stays until its successor is here; HTTPS is then told to register anew too.",
     );
+    this.tellHttps();
+  }
+
+  /** Tells Traefik's follower that the CA forgot the account; not during our own order, which needs Traefik on port 80. */
+  private tellHttps(): void {
+    const { epoch, forgotten } = this.state.value;
+    if (forgotten !== "" || epoch <= this.traefik.epoch()) return;
+    this.traefik.setEpoch(epoch);
     this.reminders = 0;
+    this.log(`HTTPS is told that the CA forgot its account (CA epoch ${epoch}).`);
   }
 
   private publish(): void {
@@ -445,6 +455,7 @@ export class Certd {
       this.state.update({ ordering: false, failures: 0, interruptions: 0, forgotten: "", lastOrder });
       this.lastError = "";
       this.log(`The order succeeded after ${((now - startedAt) / 1000).toFixed(1)} s.`);
+      this.tellHttps();
       this.caPollAt = now + caPollInterval(this.publicCa);
       return;
     }

@@ -87,6 +87,6 @@ describe("who is asked how often", () => {
     assert.equal(probeInterval(false, 60_000), 1000);
     assert.equal(probeInterval(false, 5 * MINUTE), 3000);
     assert.equal(probeInterval(false, DAY), 10_000);
-    assert.equal(probeInterval(true, 0), 10_000);
+    assert.equal(probeInterval(true, 0), 30_000);
   });
 });

@@ -64,7 +64,8 @@ export function reminderBackoff(reminders: number): number {
  * @param since milliseconds since the publication or since certd started, whichever is later
  */
 export function probeInterval(agrees: boolean, since: number): number {
-  if (agrees || since > 10 * MINUTE) return 10 * SECOND;
+  if (agrees) return 30 * SECOND;
+  if (since > 10 * MINUTE) return 10 * SECOND;
   return since < 30 * SECOND ? 250 : since < 2 * MINUTE ? SECOND : 3 * SECOND;
 }
 

@@ -81,7 +81,7 @@ describe("PortWatch", () => {
     await pass(60_000);
     assert.deepEqual(log, ["993 differs"]);
     answers[993] = leaf("a");
-    await pass(10_000);
+    await pass(30_000);
     assert.equal(log.length, 2);
     assert.match(log[1] ?? "", /^993 repaired after \d+$/);
   });
@@ -99,7 +99,7 @@ describe("PortWatch", () => {
     assert.match(log[1] ?? "", /^served: 2\d\d\d,2\d\d\d$/);
   });
 
-  it("probes several times a second after a publication and every ten seconds when all is well", async () => {
+  it("probes several times a second after a publication and every thirty seconds when all is well", async () => {
     const { answers, pass, probes, publish } = setUp();
     publish("a");
     await pass(1000);
@@ -108,6 +108,6 @@ describe("PortWatch", () => {
     await pass(1000);
     probes.length = 0;
     await pass(60_000);
-    assert.ok(probes.length >= 10 && probes.length <= 14, `${probes.length} probes`);
+    assert.ok(probes.length >= 3 && probes.length <= 5, `${probes.length} probes`);
   });
 });
