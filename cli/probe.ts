@@ -145,13 +145,15 @@ export function describeCertificate(leaf: X509Certificate): Certificate {
   };
 }
 
-/** CN where there is one (an ACME leaf may have none), else the whole name on one line. */
+/** CN where there is one (an ACME leaf may have no subject at all), else the whole name on one line. */
 function commonName(name: string): string {
-  return /^CN=(.*)$/m.exec(name)?.[1] ?? oneLine(name);
+  const line = oneLine(name);
+  return /(?:^|, )CN=(.*)$/.exec(line)?.[1] ?? line;
 }
 
-function oneLine(name: string): string {
-  return name.split("\n").join(", ");
+// Node gives undefined for an empty name, whatever its types say.
+function oneLine(name: string | undefined): string {
+  return (name ?? "").split("\n").join(", ");
 }
 
 /** Whether anything accepts connections there. */

@@ -1,0 +1,54 @@
+// Two ACME clients behind one port 80, ordering for the same hostname at the same time (S2).
+import assert from "node:assert/strict";
+import { before, describe, it } from "node:test";
+import { get } from "../cli/probe.ts";
+import { docker } from "./support/docker.ts";
+import { sharedSite } from "./support/shared.ts";
+import type { Site } from "./support/site.ts";
+import { until } from "./support/wait.ts";
+
+const rounds = Number(process.env["VECTIS_TEST_ROUNDS"] ?? 6);
+const store = "/etc/traefik/acme/acme.json";
+
+let site: Site;
+
+describe("port 80", () => {
+  before(async () => {
+    site = await sharedSite();
+  });
+
+  it(`serves both clients: ${rounds} rounds of concurrent orders without a failed authorisation (S2)`, async (test) => {
+    let overlapping = 0;
+    for (let round = 1; round <= rounds; round++) {
+      const [before, ledger] = [await site.serials(), await site.lab.ledger()];
+      // Traefik orders at once when it starts with an empty store.
+      await site.exec("traefik", "mv", store, `${store}.aside`);
+      await Promise.all([docker("restart", "--time", "30", site.containers.traefik), site.forceRenewal()]);
+      const after = await until(
+        `both certificates replaced in round ${round}`,
+        async () => {
+          const serials = await site.serials();
+          return serials[443] !== before[443] && serials[993] !== before[993] && serials;
+        },
+        { deadline: 90 },
+      );
+      assert.notEqual(after[443], after[993]);
+      const { issued, failedAuthorisations } = await site.lab.ledger();
+      assert.equal(failedAuthorisations, ledger.failedAuthorisations, `round ${round}`);
+      assert.equal(issued.length, ledger.issued.length + 2, `round ${round}`);
+      const [first, second] = issued.slice(-2);
+      if (first !== undefined && second !== undefined && second.orderedAt < first.issuedAt) overlapping += 1;
+    }
+    test.diagnostic(`both orders were open at the same time in ${overlapping} of ${rounds} rounds`);
+    assert.ok(overlapping * 2 > rounds, `only ${overlapping} rounds were concurrent`);
+  });
+
+  it("answers a challenge that nobody knows with an error, and redirects everything else", async () => {
+    const { endpoints } = await site.target();
+    const unknown = await get(endpoints.http, site.outputs.hostname, "/.well-known/acme-challenge/unknown");
+    assert.ok(unknown.status >= 400, `answered with ${unknown.status}`);
+    const foreign = await get(endpoints.http, "other.test", "/.well-known/acme-challenge/unknown");
+    assert.equal(foreign.status, 404);
+    assert.ok([301, 308].includes((await get(endpoints.http, site.outputs.hostname, "/")).status));
+  });
+});

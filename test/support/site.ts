@@ -1,0 +1,321 @@
+// A lab and a product stack of a test's own: unique names, ports and network, removed afterwards whatever happened.
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { get } from "node:https";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { labAddresses, sinkZone } from "../../lab/addresses.ts";
+import { parseOutputs, projectRoot, type StackOutputs } from "../../cli/stack.ts";
+import {
+  clearTextPorts,
+  inspect as inspectPorts,
+  judge,
+  tlsServices,
+  type Target,
+  type Verdict,
+} from "../../cli/verdict.ts";
+import { missing } from "../../cli/verify.ts";
+import { docker, inspect, kinds, logs, named, removeAll, usedSubnets } from "./docker.ts";
+import { TestProject, type StackFile } from "./pulumi.ts";
+import { until, type Patience } from "./wait.ts";
+
+export const alice = { user: "alice@vectis.test", password: "correct-horse" } as const;
+export const bob = { user: "bob@vectis.test", password: "correct-horse" } as const;
+
+/** Everything of this process starts with it; the process id tells whose leftovers may be removed. */
+const prefix = `vt${process.pid}-`;
+
+/** The small internet of a test. */
+export class Lab {
+  readonly name: string;
+  readonly project: TestProject;
+  readonly directory = "https://acme.vectis-lab.test:14000/dir";
+  readonly dns: string;
+  readonly sinks: { readonly tls: Sink; readonly plain: Sink };
+  readonly #management: number;
+
+  constructor(name: string, folder: string, subnet: string, management: number) {
+    this.name = name;
+    this.#management = management;
+    this.dns = labAddresses(subnet).dns;
+    this.sinks = {
+      tls: { container: `${name}-sink-tls`, domain: `tls.${sinkZone}` },
+      plain: { container: `${name}-sink-plain`, domain: `plain.${sinkZone}` },
+    };
+    this.project = new TestProject(join(projectRoot, "lab"), folder, {
+      config: { "vectis-lab:name": name, "vectis-lab:subnet": subnet, "vectis-lab:publish": management },
+    });
+  }
+
+  /** The container of the ACME CA. */
+  get ca(): string {
+    return `${this.name}-ca`;
+  }
+
+  /** What the CA's own HTTPS certificate chains to. */
+  static get httpsRoot(): string {
+    return readFileSync(join(projectRoot, ".vectis", "lab", "https-ca.pem"), "utf8");
+  }
+
+  /** The root that the CA issues from at this moment; a new one after each of its starts. */
+  root(): Promise<string> {
+    const url = `https://127.0.0.1:${this.#management}/roots/0`;
+    return new Promise((resolve, reject) => {
+      const request = get(url, { ca: Lab.httpsRoot, agent: false, timeout: 5_000 }, (response) => {
+        let pem = "";
+        response.setEncoding("utf8").on("data", (chunk: string) => (pem += chunk));
+        response.on("end", () => resolve(pem));
+      });
+      request.on("timeout", () => request.destroy(new Error("the CA does not answer")));
+      request.on("error", reject);
+    });
+  }
+
+  /** What the CA has done so far, from its log. */
+  async ledger(): Promise<Ledger> {
+    const log = await logs(this.ca);
+    const count = (pattern: RegExp): number => log.match(pattern)?.length ?? 0;
+    return {
+      orders: count(/ Added order "/g),
+      failedAuthorisations: count(/ authz \S+ set INVALID /g),
+      issued: [...log.matchAll(/^(\S+) .*Issued certificate serial \S+ for order (\S+)/gm)].map(
+        ([, issuedAt = "", order = ""]) => {
+          const orderedAt = new RegExp(`^(\\S+) .*Added order "${order}"`, "m").exec(log)?.[1] ?? "";
+          return { orderedAt: Date.parse(orderedAt), issuedAt: Date.parse(issuedAt) };
+        },
+      ),
+    };
+  }
+}
+
+export interface Sink {
+  readonly container: string;
+  /** Domain whose mail it takes. */
+  readonly domain: string;
+}
+
+export interface Ledger {
+  readonly orders: number;
+  readonly failedAuthorisations: number;
+  /** In the order in which they were issued; times in milliseconds since the epoch. */
+  readonly issued: readonly { readonly orderedAt: number; readonly issuedAt: number }[];
+}
+
+/** The product's containers, by what they do. */
+export type Role = keyof StackOutputs["containers"];
+export const roles: readonly Role[] = ["traefik", "postfix", "dovecot", "acme"];
+
+export class Site {
+  readonly lab: Lab;
+  readonly stack: TestProject;
+  /** Value of `vectis:name`. */
+  readonly name: string;
+  readonly #folder: string;
+  #outputs: StackOutputs | undefined;
+
+  private constructor(name: string, folder: string, lab: Lab, stack: TestProject) {
+    this.name = name;
+    this.#folder = folder;
+    this.lab = lab;
+    this.stack = stack;
+  }
+
+  /** Brings the lab up and prepares the product's stack, which is not brought up yet. `group` is a short name. */
+  static async prepare(group: string): Promise<Site> {
+    await removeLeftovers();
+    execFileSync(join(projectRoot, "lab", "https-ca"));
+    const name = `${prefix}${group}`;
+    const labName = `${prefix}lab-${group}`;
+    const folder = join(tmpdir(), name);
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder);
+    const offset = await freeOffset();
+    const lab = new Lab(labName, join(folder, "lab"), await freeSubnet(), offset + managementPort);
+    const site = new Site(
+      name,
+      folder,
+      lab,
+      new TestProject(projectRoot, join(folder, "stack"), siteConfig(name, offset, lab)),
+    );
+    started.add(site);
+    await lab.project.init();
+    await lab.project.up();
+    await site.stack.init();
+    return site;
+  }
+
+  /** A site on which everything is as it should be. */
+  static async start(group: string): Promise<Site> {
+    const site = await Site.prepare(group);
+    await site.up();
+    await site.asExpected();
+    return site;
+  }
+
+  async up(...args: readonly string[]): Promise<string> {
+    const text = await this.stack.up(...args);
+    this.#outputs = parseOutputs(await this.stack.outputs());
+    return text;
+  }
+
+  get outputs(): StackOutputs {
+    if (this.#outputs === undefined) throw new Error(`${this.name} is not up`);
+    return this.#outputs;
+  }
+
+  get containers(): StackOutputs["containers"] {
+    return this.outputs.containers;
+  }
+
+  /** Where clients find the site, trusting the root that the CA has now. */
+  async target(): Promise<Target> {
+    const { hostname, certificateNames, endpoints } = this.outputs;
+    return { hostname, names: certificateNames, endpoints, ca: await this.lab.root() };
+  }
+
+  async verdict(): Promise<Verdict> {
+    const target = await this.target();
+    return judge(target, await inspectPorts(target));
+  }
+
+  /** Waits until every port is as it should be, and returns the verdict that says so. */
+  async asExpected({ deadline = 120, interval = 500 }: Patience = {}): Promise<Verdict> {
+    let last = "no verdict";
+    try {
+      return await until(
+        "every port as expected",
+        async () => {
+          const verdict = await this.verdict();
+          last = missing(verdict);
+          return verdict.asExpected && verdict;
+        },
+        { deadline, interval },
+      );
+    } catch (error) {
+      const sidecar = (await logs(this.containers.acme)).trimEnd().split("\n").slice(-20).join("\n");
+      throw new Error(`${String(error)}: ${last}\nThe sidecar says:\n${sidecar}`, { cause: error });
+    }
+  }
+
+  /** Waits until Docker calls every container of the product healthy. */
+  async healthy(): Promise<void> {
+    for (const role of roles) {
+      await until(
+        `${role} healthy`,
+        async () => (await inspect(this.containers[role])).State.Health?.Status === "healthy",
+      );
+    }
+  }
+
+  /** Serial numbers by port. */
+  async serials(): Promise<Record<number, string>> {
+    return Object.fromEntries((await this.asExpected()).rows.map(({ port, serial }) => [port, serial]));
+  }
+
+  /** Runs a command in a container of the product. */
+  exec(role: Role, ...command: readonly string[]): Promise<string> {
+    return docker("exec", this.containers[role], ...command);
+  }
+
+  /** Name of the generation that is published. */
+  async generation(): Promise<string> {
+    return this.exec("acme", "readlink", "/etc/ssl/mail/current");
+  }
+
+  /** When the published generation was switched to, in milliseconds since the epoch. */
+  async publishedAt(): Promise<number> {
+    return Number(await this.exec("acme", "stat", "-c", "%.3Z", "/etc/ssl/mail/current")) * 1000;
+  }
+
+  /** Serial number of the published certificate, as the prober writes it. */
+  async publishedSerial(): Promise<string> {
+    const text = await this.exec("acme", "openssl", "x509", "-noout", "-serial", "-in", "/etc/ssl/mail/fullchain.pem");
+    return text.replace("serial=", "");
+  }
+
+  /** Renews the mail certificate with the guide's command. */
+  forceRenewal(): Promise<string> {
+    return this.exec("acme", "acme.sh", "--renew", "--domain", this.outputs.hostname, "--force");
+  }
+
+  /** Names of everything of the product that Docker has, the lab excepted. */
+  async resources(): Promise<string[]> {
+    return (await Promise.all(kinds.map((kind) => named(kind, this.name)))).flat();
+  }
+
+  async remove(): Promise<void> {
+    started.delete(this);
+    await removeAll(this.name);
+    await removeAll(this.lab.name);
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+const started = new Set<Site>();
+
+/** Removes the site of a group, or every site of this process; those that failed half-way included. */
+export async function removeSites(group?: string): Promise<void> {
+  for (const site of started) {
+    if (group === undefined || site.name === `${prefix}${group}`) await site.remove();
+  }
+}
+
+/** The local stack's configuration, moved to names, ports and networks of its own. */
+function siteConfig(name: string, portOffset: number, lab: Lab): StackFile {
+  const dev = parse(readFileSync(join(projectRoot, "Pulumi.dev.yaml"), "utf8")) as StackFile;
+  const tls = dev.config["vectis:tls"] as Readonly<Record<string, unknown>>;
+  return {
+    ...dev,
+    config: {
+      ...dev.config,
+      "vectis:name": name,
+      "vectis:publish": { address: "127.0.0.1", portOffset, networks: [lab.name] },
+      "vectis:resolvers": [lab.dns],
+      "vectis:tls": { ...tls, acme: { directory: lab.directory, caBundle: Lab.httpsRoot } },
+      "vectis:data": "delete",
+    },
+  };
+}
+
+const managementPort = 14_000;
+
+/** An offset at which nothing listens on any port that a site publishes, or must not publish. */
+async function freeOffset(): Promise<number> {
+  const ports = [80, managementPort, ...clearTextPorts, ...tlsServices.map(({ port }) => port)];
+  for (let offset = 20_000; offset <= 48_000; offset += 1_000) {
+    const free = await Promise.all(ports.map((port) => isFree(offset + port)));
+    if (free.every(Boolean)) return offset;
+  }
+  throw new Error("no free range of ports on 127.0.0.1");
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
+}
+
+async function freeSubnet(): Promise<string> {
+  const used = await usedSubnets();
+  for (let third = 0; third < 256; third++) {
+    if (!used.some((subnet) => subnet.startsWith(`10.214.${third}.`))) return `10.214.${third}.0/24`;
+  }
+  throw new Error("no free subnet in 10.214.0.0/16");
+}
+
+/** What runs that were killed have left behind: names that carry the id of a process that is gone. */
+async function removeLeftovers(): Promise<void> {
+  const names = [...(await Promise.all(kinds.map((kind) => named(kind, "vt")))).flat(), ...readdirSync(tmpdir())];
+  const owners = new Set(names.flatMap((name) => /^vt(\d+)-/.exec(name)?.[1] ?? []));
+  for (const owner of owners) {
+    if (existsSync(`/proc/${owner}`)) continue;
+    await removeAll(`vt${owner}-`);
+    for (const folder of readdirSync(tmpdir()).filter((name) => name.startsWith(`vt${owner}-`))) {
+      rmSync(join(tmpdir(), folder), { recursive: true, force: true });
+    }
+  }
+}
