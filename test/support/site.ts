@@ -279,12 +279,15 @@ function siteConfig(name: string, portOffset: number, lab: Lab): StackFile {
   };
 }
 
-const managementPort = 14_000;
+const managementPort = 1_500;
 
-/** An offset at which nothing listens on any port that a site publishes, or must not publish. */
+/**
+ * An offset at which nothing listens on any port that a site publishes, or must not publish. All below 32768: from
+ * there on the kernel takes ports for outgoing connections, and one that was free is in use a moment later.
+ */
 async function freeOffset(): Promise<number> {
   const ports = [80, managementPort, ...clearTextPorts, ...tlsServices.map(({ port }) => port)];
-  for (let offset = 20_000; offset <= 48_000; offset += 1_000) {
+  for (let offset = 12_000; offset <= 30_000; offset += 2_000) {
     const free = await Promise.all(ports.map((port) => isFree(offset + port)));
     if (free.every(Boolean)) return offset;
   }
