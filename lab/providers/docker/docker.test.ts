@@ -5,10 +5,10 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { InitFailed, open, type Plugin } from "./client.ts";
+import { InitFailed, open, type Plugin } from "../protocol/client.ts";
 import { BASE_IMAGE, testbed, type Testbed } from "./testbed.ts";
-import type { Bag } from "./value.ts";
-import { secretValue } from "./wire.ts";
+import type { Bag } from "../protocol/value.ts";
+import { secretValue } from "../protocol/wire.ts";
 
 const CONTAINER = "docker:index/container:Container";
 const IMAGE = "docker:index/remoteImage:RemoteImage";
@@ -21,7 +21,7 @@ let folder: string;
 
 before(async () => {
   bed = await testbed();
-  plugin = await open();
+  plugin = await open("docker");
   await plugin.configure();
   folder = mkdtempSync(join(tmpdir(), `${bed.run}-`));
 });
@@ -107,7 +107,7 @@ describe("a container that could not be made whole", () => {
   });
 
   test("whose run is cancelled while it waits is recorded at once", async () => {
-    const own = await open();
+    const own = await open("docker");
     try {
       await own.configure();
       const { inputs } = await own.check(CONTAINER, "w", {

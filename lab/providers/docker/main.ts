@@ -1,31 +1,30 @@
-// Entry point of the plugin: listens on a free port, prints that port for the Pulumi engine, and ends when the engine does.
-import { flushCompileCache } from "node:module";
-import grpc from "@grpc/grpc-js";
-import providerGrpc from "@pulumi/pulumi/proto/provider_grpc_pb.js";
-import { Engine } from "./engine.ts";
-import { service } from "./service.ts";
+// The docker package as a plugin: where its engine is, and which resource types it has.
+import { serve } from "../protocol/main.ts";
+import { sdkv2 } from "../protocol/sdkv2.ts";
+import { connect, describe, parseHost, ping, reason } from "./docker.ts";
+import { container } from "./resources/container.ts";
+import { image } from "./resources/image.ts";
+import { network } from "./resources/network.ts";
+import type { Api } from "./resources/resource.ts";
+import { volume } from "./resources/volume.ts";
 
-/** What the official plugins accept in one message; uploads travel inside the request. */
-const MAX_MESSAGE_BYTES = 400 * 1024 * 1024;
+serve<Api>({
+  name: "docker",
+  style: sdkv2,
+  config: { host: { check: parseHost } },
+  types: [container, image, network, volume],
+  functions: [],
+  reason,
 
-const server = new grpc.Server({
-  "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
-  "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
+  async open({ host }) {
+    const target = parseHost(host || process.env["DOCKER_HOST"] || "unix:///var/run/docker.sock");
+    await ping(target).catch((error: unknown) => {
+      throw new Error(
+        `cannot reach the Docker Engine at ${describe(target)}: ${reason(error)}. ` +
+          "Is dockerd running? Set docker:host or DOCKER_HOST to reach another one, for example unix:///var/run/docker.sock",
+      );
+    });
+    let client: ReturnType<typeof connect> | undefined;
+    return { docker: () => (client ??= connect(target)) };
+  },
 });
-const address = process.argv.slice(2).find((argument) => !argument.startsWith("-"));
-server.addService(providerGrpc.ResourceProviderService, service(new Engine(address)));
-server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) => {
-  if (error) {
-    process.stderr.write(`pulumi-resource-docker: cannot listen on 127.0.0.1: ${error.message}\n`);
-    process.exit(1);
-  }
-  process.stdout.write(`${port}\n`);
-  // The engine kills its plugins, and Node.js keeps compiled code only at an orderly exit.
-  setTimeout(flushCompileCache, 500).unref();
-});
-
-// An engine that is killed cannot end its plugins; a plugin whose parent changed has lost its engine.
-const parent = process.ppid;
-setInterval(() => {
-  if (process.ppid !== parent) process.exit(0);
-}, 2000).unref();

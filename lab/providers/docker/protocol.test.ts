@@ -5,9 +5,9 @@ import { createServer, type Server } from "node:http";
 import { readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
-import { open, type Plugin } from "./client.ts";
-import { UNKNOWN } from "./value.ts";
-import { secretValue } from "./wire.ts";
+import { open, type Plugin } from "../protocol/client.ts";
+import { UNKNOWN } from "../protocol/value.ts";
+import { secretValue } from "../protocol/wire.ts";
 
 const CONTAINER = "docker:index/container:Container";
 const IMAGE = "docker:index/remoteImage:RemoteImage";
@@ -19,7 +19,7 @@ let plugin: Plugin;
 before(async () => {
   engine = createServer((_request, response) => response.end("OK"));
   await new Promise<void>((done) => engine.listen(0, "127.0.0.1", done));
-  plugin = await open({ host: `tcp://127.0.0.1:${(engine.address() as AddressInfo).port}` });
+  plugin = await open("docker", { host: `tcp://127.0.0.1:${(engine.address() as AddressInfo).port}` });
   await plugin.configure();
 });
 
@@ -46,7 +46,7 @@ describe("the provider", () => {
   });
 
   test("says which engine it cannot reach", async () => {
-    const lost = await open({ host: "unix:///nonexistent/docker.sock" });
+    const lost = await open("docker", { host: "unix:///nonexistent/docker.sock" });
     try {
       await assert.rejects(lost.configure(), /cannot reach the Docker Engine at unix:\/\/\/nonexistent\/docker\.sock/);
     } finally {

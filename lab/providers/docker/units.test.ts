@@ -2,19 +2,19 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { ignored, ignoreRules } from "./context.ts";
-import { diff, without } from "./diff.ts";
+import { diff, without } from "../protocol/diff.ts";
 import { parseHost, reason } from "./docker.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
-import { plan } from "./plan.ts";
+import { plan } from "../protocol/plan.ts";
 import { fields, refused } from "./resources/container-fields.ts";
 import { attachments, createOptions, uploads } from "./resources/container-spec.ts";
 import { failedStep, fields as imageFields, reference, repoDigest } from "./resources/image.ts";
-import { check } from "./schema.ts";
+import { check } from "../protocol/schema.ts";
 import { tar } from "./tar.ts";
-import { UNKNOWN, type Bag } from "./value.ts";
+import { UNKNOWN, type Bag } from "../protocol/value.ts";
 
 const problems = (inputs: Bag) =>
-  check(fields, inputs, "mx", refused).problems.map(({ path, reason }) => `${path}: ${reason}`);
+  check(fields, inputs, "mx", { about: "docker", refused }).problems.map(({ path, reason }) => `${path}: ${reason}`);
 const minimal: Bag = { name: "mx", image: "debian" };
 
 describe("check", () => {
@@ -59,9 +59,10 @@ describe("check", () => {
   });
 
   test("refuses what an image is never built with", () => {
-    const { problems: said } = check(imageFields, { name: "a:1", build: { context: ".", squash: true } }, "i", [
-      "squash",
-    ]);
+    const { problems: said } = check(imageFields, { name: "a:1", build: { context: ".", squash: true } }, "i", {
+      about: "docker",
+      refused: ["squash"],
+    });
     assert.match(said[0]?.reason ?? "", /'squash' is not supported/);
   });
 });

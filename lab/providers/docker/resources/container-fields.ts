@@ -14,8 +14,8 @@ import {
   textList,
   textSet,
   type Fields,
-} from "../schema.ts";
-import { isBag, type Plain } from "../value.ts";
+} from "../../protocol/schema.ts";
+import { isBag, type Plain } from "../../protocol/value.ts";
 
 const replaces = true;
 const computed = true;

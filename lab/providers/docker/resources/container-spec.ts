@@ -2,8 +2,8 @@
 import type { ContainerCreateOptions, HostConfig, MountSettings } from "dockerode";
 import { parseDuration } from "../duration.ts";
 import type { Entry } from "../tar.ts";
-import * as value from "../value.ts";
-import type { Bag } from "../value.ts";
+import * as value from "../../protocol/value.ts";
+import type { Bag } from "../../protocol/value.ts";
 
 const MEBIBYTE = 1024 * 1024;
 

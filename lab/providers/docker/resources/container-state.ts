@@ -1,8 +1,8 @@
 // From what the Docker Engine says about a container to the state that the official provider would store. Pure.
 import { formatDuration } from "../duration.ts";
-import { complete } from "../schema.ts";
-import * as value from "../value.ts";
-import type { Bag, Plain } from "../value.ts";
+import { complete } from "../../protocol/schema.ts";
+import * as value from "../../protocol/value.ts";
+import type { Bag, Plain } from "../../protocol/value.ts";
 import { fields } from "./container-fields.ts";
 
 /**

@@ -1,16 +1,17 @@
 // docker.Container: create, read, update in place and remove, in the order and with the traps of the official provider.
 import { readFileSync } from "node:fs";
 import type Docker from "dockerode";
-import { diff } from "../diff.ts";
+import { diff } from "../../protocol/diff.ts";
+import { HalfMade } from "../../protocol/resource.ts";
 import { attempt, found, reason, statusOf } from "../docker.ts";
 import { tar } from "../tar.ts";
-import * as value from "../value.ts";
-import type { Bag } from "../value.ts";
+import * as value from "../../protocol/value.ts";
+import type { Bag } from "../../protocol/value.ts";
 import { fields, refused } from "./container-fields.ts";
 import { APPLIED, attachments, createOptions, updateOptions, uploads } from "./container-spec.ts";
 import { containerState, importedPrior, type Health, type Inspected } from "./container-state.ts";
 import { findImage } from "./image.ts";
-import { HalfMade, until, type Context, type ResourceType } from "./resource.ts";
+import { until, type Context, type ResourceType } from "./resource.ts";
 
 /** A process that fails at once is gone within this time; longer lives are a healthcheck's business. */
 const EXITS_AT_ONCE_MILLISECONDS = 100;

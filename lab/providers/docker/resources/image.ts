@@ -5,11 +5,21 @@ import { Readable } from "node:stream";
 import { isAbsolute, join, relative, resolve } from "node:path";
 import type Docker from "dockerode";
 import { packContext } from "../context.ts";
-import type { Change } from "../diff.ts";
+import type { Change } from "../../protocol/diff.ts";
 import { found, reason, statusOf } from "../docker.ts";
-import { complete, flag, map, object, text, textList, textSet, type Fields, type Shape } from "../schema.ts";
-import * as value from "../value.ts";
-import type { Bag } from "../value.ts";
+import {
+  complete,
+  flag,
+  map,
+  object,
+  text,
+  textList,
+  textSet,
+  type Fields,
+  type Shape,
+} from "../../protocol/schema.ts";
+import * as value from "../../protocol/value.ts";
+import type { Bag } from "../../protocol/value.ts";
 import type { Context, ResourceType } from "./resource.ts";
 
 const replaces = true;

@@ -1,9 +1,9 @@
 // docker.Network: everything replaces; removal waits until the last container has let go.
 import type { Network, NetworkInspectInfo } from "dockerode";
 import { attempt, found, reason, statusOf } from "../docker.ts";
-import { complete, flag, labels, map, objectSet, text, type Fields } from "../schema.ts";
-import * as value from "../value.ts";
-import type { Bag } from "../value.ts";
+import { complete, flag, labels, map, objectSet, text, type Fields } from "../../protocol/schema.ts";
+import * as value from "../../protocol/value.ts";
+import type { Bag } from "../../protocol/value.ts";
 import { until, type ResourceType } from "./resource.ts";
 
 /** As long as the official provider waits for containers that are about to leave. */

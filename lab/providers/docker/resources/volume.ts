@@ -1,9 +1,9 @@
 // docker.Volume: everything replaces; removal waits for containers that still use it.
 import type { VolumeInspectInfo } from "dockerode";
 import { attempt, found, reason, statusOf } from "../docker.ts";
-import { labels, map, text, type Fields } from "../schema.ts";
-import * as value from "../value.ts";
-import type { Bag } from "../value.ts";
+import { labels, map, text, type Fields } from "../../protocol/schema.ts";
+import * as value from "../../protocol/value.ts";
+import type { Bag } from "../../protocol/value.ts";
 import { until, type ResourceType } from "./resource.ts";
 
 const REMOVE_SECONDS = 30;

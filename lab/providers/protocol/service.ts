@@ -1,4 +1,4 @@
-// The resource provider protocol of Pulumi, for the resource types in resources/.
+// The resource provider protocol of Pulumi, for one package (resource.ts says what a package is).
 //
 // The SDK's own provider server (@pulumi/pulumi/provider) is not used: its interface passes neither detailed differences, old inputs
 // nor ignored changes, answers a refresh without inputs, and importing it takes several times as long as this whole plugin's start.
@@ -11,61 +11,61 @@ import plugin from "@pulumi/pulumi/proto/plugin_pb.js";
 import type { PluginAttach, PluginInfo } from "@pulumi/pulumi/proto/plugin_pb.js";
 import empty from "google-protobuf/google/protobuf/empty_pb.js";
 import type { Empty } from "google-protobuf/google/protobuf/empty_pb.js";
-import type Docker from "dockerode";
-import { diff, unchanged, without, type Change } from "./diff.ts";
-import { connect, describe, parseHost, ping, reason, type Address } from "./docker.ts";
 import type { Engine } from "./engine.ts";
-import { inputsOf, plan } from "./plan.ts";
-import { container } from "./resources/container.ts";
-import { image } from "./resources/image.ts";
-import { network } from "./resources/network.ts";
-import { CULPRIT, HalfMade, type Context, type Made, type ResourceType } from "./resources/resource.ts";
-import { volume } from "./resources/volume.ts";
-import { canonical, check } from "./schema.ts";
-import { DEFAULTS, isBag, isEmpty, list, text, UNKNOWN, type Bag, type Plain } from "./value.ts";
+import { compact } from "./framework.ts";
+import { CULPRIT, HalfMade, type Context, type Made, type Package, type ResourceType } from "./resource.ts";
+import { check, type Fields, type Problem } from "./schema.ts";
+import { DEFAULTS, isEmpty, list, text, UNKNOWN, type Bag } from "./value.ts";
 import { decode, encode, type Properties } from "./wire.ts";
-
-const TYPES = new Map([container, image, network, volume].map((type) => [type.token, type]));
 
 /** What a default provider's inputs hold beside the package's own configuration. */
 const ENGINE_KEYS = new Set(["version", "pluginDownloadURL", "parameterization", "__internal", DEFAULTS]);
 
-function typeOf(urn: string): ResourceType {
-  // urn:pulumi:stack::project::parent$type::name
-  const token = urn.split("::")[2]?.split("$").at(-1) ?? "";
-  const type = TYPES.get(token);
-  if (type === undefined) {
-    throw new Error(
-      `resource type '${token}' is not supported by this stand-in for the docker provider (it has ${[...TYPES.keys()].join(", ")})`,
-    );
-  }
-  return type;
-}
-
 const nameOf = (urn: string): string => urn.split("::").slice(3).join("::");
 
 /** The version of the SDK package that programs use, which is also the version of the plugin that they ask for. */
-export function version(): string {
-  const manifest: unknown = createRequire(import.meta.url)("@pulumi/docker/package.json");
+function version(name: string): string {
+  const manifest: unknown = createRequire(import.meta.url)(`@pulumi/${name}/package.json`);
   return typeof manifest === "object" && manifest !== null && "version" in manifest ? String(manifest.version) : "";
 }
 
 type Handler<Request, Response> = (request: Request) => Response | Promise<Response>;
 
-export function service(engine: Engine): UntypedServiceImplementation {
+export function service<Api extends object>(about: Package<Api>, engine: Engine): UntypedServiceImplementation {
+  const { style } = about;
+  const types = new Map(about.types.map((type) => [type.token, type]));
+  const functions = new Map(about.functions.map((item) => [item.token, item]));
+  const standIn = `this stand-in for the ${about.name} provider`;
+  const reason = about.reason ?? ((error: unknown) => (error instanceof Error ? error.message : String(error)));
   const cancelled = new AbortController();
-  let address: Address | undefined;
-  let client: Promise<Docker> | undefined;
+  let api: Api | undefined;
 
-  const context = (urn: string): Context => ({
-    docker: () => {
-      address ??= parseHost(process.env["DOCKER_HOST"] || "unix:///var/run/docker.sock");
-      return (client ??= connect(address));
-    },
-    status: (message) => engine.status(urn, message),
-    warn: (message) => engine.warn(urn, message),
-    signal: cancelled.signal,
-  });
+  const typeOf = (urn: string): ResourceType<Api> => {
+    // urn:pulumi:stack::project::parent$type::name
+    const token = urn.split("::")[2]?.split("$").at(-1) ?? "";
+    const type = types.get(token);
+    if (type !== undefined) return type;
+    throw new Error(`resource type '${token}' is not supported by ${standIn} (it has ${[...types.keys()].join(", ")})`);
+  };
+
+  const context = (urn: string): Context<Api> => {
+    if (api === undefined) {
+      throw new Error(`the ${about.name} provider's configuration is not known yet: one of its values is an output`);
+    }
+    return {
+      ...api,
+      status: (message: string) => engine.status(urn, message),
+      warn: (message: string) => engine.warn(urn, message),
+      signal: cancelled.signal,
+    };
+  };
+
+  /** A state as properties: what is secret is what came in as a secret and what always is. */
+  const stored = (type: ResourceType<Api>, made: Made, secret: ReadonlySet<string>) => {
+    const state = style.stored(made.id, made.state);
+    if (type.stateVersion > 0) state["__meta"] = JSON.stringify({ schema_version: String(type.stateVersion) });
+    return encode(state, withSecrets(type.fields, state, secret));
+  };
 
   const handshake: Handler<pb.ProviderHandshakeRequest, pb.ProviderHandshakeResponse> = (request) => {
     if (request.getEngineAddress() !== "") engine.address = request.getEngineAddress();
@@ -77,53 +77,47 @@ export function service(engine: Engine): UntypedServiceImplementation {
 
   const checkConfig: Handler<pb.CheckRequest, pb.CheckResponse> = (request) => {
     const response = new provider.CheckResponse();
-    const { values } = decode(request.getNews());
+    const { values, secret } = decode(request.getNews());
+    const hidden = new Set(secret);
     for (const [key, value] of Object.entries(values)) {
       if (ENGINE_KEYS.has(key)) continue;
-      if (key !== "host") {
-        response.addFailures(
-          failure(
-            "",
-            `docker:${key} is not supported by this stand-in for the docker provider; it takes docker:host only`,
-          ),
-        );
-      } else if (value !== UNKNOWN) {
-        try {
-          parseHost(text(values, key));
-        } catch (error) {
-          response.addFailures(failure("host", reason(error)));
-        }
+      const known = about.config[key];
+      if (known === undefined) {
+        const taken = Object.keys(about.config).map((name) => `${about.name}:${name}`);
+        const rest = taken.length === 0 ? "it takes no configuration" : `it takes ${taken.join(" and ")} only`;
+        response.addFailures(failure("", `${about.name}:${key} is not supported by ${standIn}; ${rest}`));
+        continue;
+      }
+      if (known.secret === true) hidden.add(key);
+      if (value === UNKNOWN) continue;
+      try {
+        known.check?.(text(values, key));
+      } catch (error) {
+        // The engine would print the value of a named property, secret or not.
+        response.addFailures(failure(known.secret === true ? "" : key, reason(error)));
       }
     }
-    response.setInputs(request.getNews());
+    response.setInputs(encode(values, hidden));
     return response;
   };
 
   const diffConfig: Handler<pb.DiffRequest, pb.DiffResponse> = (request) => {
     const [before, after] = [decode(request.getOldInputs() ?? request.getOlds()), decode(request.getNews())];
-    const changed = before.values["host"] !== after.values["host"];
+    const changed = Object.keys(about.config).filter((key) => before.values[key] !== after.values[key]);
     const response = new provider.DiffResponse();
-    response.setChanges(
-      changed ? provider.DiffResponse.DiffChanges.DIFF_SOME : provider.DiffResponse.DiffChanges.DIFF_NONE,
-    );
-    if (changed) response.addDiffs("host");
+    const { DIFF_NONE, DIFF_SOME } = provider.DiffResponse.DiffChanges;
+    response.setChanges(changed.length > 0 ? DIFF_SOME : DIFF_NONE);
+    response.setDiffsList(changed);
     return response;
   };
 
   const configure: Handler<pb.ConfigureRequest, pb.ConfigureResponse> = async (request) => {
     const { values } = decode(request.getArgs());
-    const host =
-      text(values, "host") || request.getVariablesMap().get("docker:config:host") || process.env["DOCKER_HOST"];
-    if (host !== UNKNOWN) {
-      const target = parseHost(host || "unix:///var/run/docker.sock");
-      await ping(target).catch((error: unknown) => {
-        throw new Error(
-          `cannot reach the Docker Engine at ${describe(target)}: ${reason(error)}. ` +
-            "Is dockerd running? Set docker:host or DOCKER_HOST to reach another one, for example unix:///var/run/docker.sock",
-        );
-      });
-      [address, client] = [target, undefined];
-    }
+    const given = Object.keys(about.config).map((key): [string, string] => [
+      key,
+      text(values, key) || (request.getVariablesMap().get(`${about.name}:config:${key}`) ?? ""),
+    ]);
+    if (given.every(([, value]) => value !== UNKNOWN)) api = await about.open(Object.fromEntries(given));
     const response = new provider.ConfigureResponse();
     response.setAcceptsecrets(true);
     response.setSupportspreview(true);
@@ -135,39 +129,31 @@ export function service(engine: Engine): UntypedServiceImplementation {
     const type = typeOf(request.getUrn());
     const name = nameOf(request.getUrn());
     const [olds, news] = [decode(request.getOlds()), decode(request.getNews())];
-    const { inputs, problems } = check(type.fields, news.values, name, type.refused);
+    const madeName = (): string => nameFor(request, olds.values, name);
+    const { inputs, problems } = style.check(type, news.values, name, about.name, madeName);
     const response = new provider.CheckResponse();
-    for (const problem of problems) {
-      // The engine would print the value of a named property, secret or not: the path stands in the sentence instead.
-      response.addFailures(failure("", `${problem.reason}. Examine values at '${problem.path}'.`));
-    }
-    if (type.autoname && isEmpty(inputs["name"])) {
-      inputs["name"] = madeName(request, olds.values, name);
-      inputs[DEFAULTS] = [...list(inputs, DEFAULTS), "name"].sort();
-    }
-    response.setInputs(encode(inputs, news.secret));
+    for (const problem of problems) response.addFailures(failure("", sentence(problem)));
+    response.setInputs(encode(inputs, withSecrets(type.fields, inputs, news.secret)));
     return response;
   };
 
   const diffResource: Handler<pb.DiffRequest, pb.DiffResponse> = (request) => {
     const type = typeOf(request.getUrn());
     const [olds, news] = [decode(request.getOlds()), decode(request.getNews())];
-    const oldInputs = request.hasOldInputs() ? decode(request.getOldInputs()).values : undefined;
-    const changes = changesOf(type, olds.values, news.values, request.getIgnorechangesList());
+    const inputs = request.hasOldInputs() ? decode(request.getOldInputs()).values : undefined;
+    const found = style.differ(type, { state: olds.values, inputs }, news.values, request.getIgnorechangesList());
     const response = new provider.DiffResponse();
     const { DIFF_NONE, DIFF_SOME } = provider.DiffResponse.DiffChanges;
-    response.setChanges(changes.length > 0 ? DIFF_SOME : DIFF_NONE);
-    response.setDiffsList([...new Set(changes.map((change) => change.property))].sort());
-    // One entry for each difference that replaces, as the official provider lists them.
-    response.setReplacesList(changes.filter((change) => change.replaces).map((change) => change.property));
-    const madeUp = list(news.values, DEFAULTS).includes("name");
-    response.setDeletebeforereplace(type.autoname && !madeUp && response.getReplacesList().length > 0);
-    response.setHasdetaileddiff(true);
-    for (const change of changes) {
+    response.setChanges(found.properties.length > 0 ? DIFF_SOME : DIFF_NONE);
+    response.setDiffsList([...found.properties]);
+    response.setReplacesList([...found.replaces]);
+    response.setDeletebeforereplace(found.deleteBeforeReplace);
+    response.setHasdetaileddiff(found.detailed !== undefined);
+    for (const [path, { kind, replaces, betweenInputs }] of found.detailed ?? []) {
       const detail = new provider.PropertyDiff();
-      detail.setKind(KINDS[change.kind][change.replaces ? 1 : 0]);
-      detail.setInputdiff(ownEdit(type, change, oldInputs?.[change.property], news.values[change.property]));
-      response.getDetaileddiffMap().set(change.path, detail);
+      detail.setKind(KINDS[kind][replaces ? 1 : 0]);
+      detail.setInputdiff(betweenInputs);
+      response.getDetaileddiffMap().set(path, detail);
     }
     return response;
   };
@@ -175,18 +161,19 @@ export function service(engine: Engine): UntypedServiceImplementation {
   const create: Handler<pb.CreateRequest, pb.CreateResponse> = async (request) => {
     const type = typeOf(request.getUrn());
     const inputs = decode(request.getProperties());
+    const planned = style.plan(type, inputs.values);
     const response = new provider.CreateResponse();
     if (request.getPreview()) {
-      response.setProperties(encode(plan(type.fields, inputs.values), inputs.secret));
+      response.setProperties(encode(planned, withSecrets(type.fields, planned, inputs.secret)));
       return response;
     }
     try {
-      const made = await type.create(context(request.getUrn()), inputs.values);
+      const made = await type.create(context(request.getUrn()), inputs.values, planned);
       response.setId(made.id);
-      response.setProperties(encode(stored(type, made), inputs.secret));
+      response.setProperties(stored(type, made, inputs.secret));
       return response;
     } catch (error) {
-      throw error instanceof HalfMade ? initFailed(type, error, inputs) : error;
+      throw error instanceof HalfMade ? initFailed(error, inputs, (made) => stored(type, made, inputs.secret)) : error;
     }
   };
 
@@ -201,31 +188,26 @@ export function service(engine: Engine): UntypedServiceImplementation {
     const culprit = prior.values[CULPRIT];
     if (culprit !== undefined) made.state[CULPRIT] = culprit;
     const secret = new Set([...prior.secret, ...inputs.secret]);
-    const same = (key: string): boolean => {
-      const field = type.fields[key];
-      return field !== undefined && unchanged(key, field, made.state[key], asked?.[key]);
-    };
-    const next = inputsOf(type.fields, made.state, known === undefined ? undefined : (asked ?? {}), same, prune);
-    const defaults = asked?.[DEFAULTS];
+    const next = style.inputsOf(type, made.state, known === undefined ? undefined : (asked ?? {}));
     response.setId(made.id);
-    response.setProperties(encode(stored(type, made), secret));
-    response.setInputs(encode(defaults === undefined ? next : { ...next, [DEFAULTS]: defaults }, secret));
+    response.setProperties(stored(type, made, secret));
+    response.setInputs(encode(next, withSecrets(type.fields, next, secret)));
     return response;
   };
 
   const update: Handler<pb.UpdateRequest, pb.UpdateResponse> = async (request) => {
     const type = typeOf(request.getUrn());
     const [olds, news] = [decode(request.getOlds()), decode(request.getNews())];
-    const planned = plan(type.fields, news.values, olds.values);
+    const planned = style.plan(type, news.values, olds.values);
     const secret = new Set([...news.secret, ...[...olds.secret].filter((key) => news.values[key] === undefined)]);
     const response = new provider.UpdateResponse();
     if (request.getPreview()) {
-      response.setProperties(encode(planned, secret));
+      response.setProperties(encode(planned, withSecrets(type.fields, planned, secret)));
       return response;
     }
     const change = { before: olds.values, inputs: news.values, planned };
     const state = await type.update(context(request.getUrn()), request.getId(), change);
-    response.setProperties(encode(stored(type, { id: request.getId(), state }), secret));
+    response.setProperties(stored(type, { id: request.getId(), state }, secret));
     return response;
   };
 
@@ -235,19 +217,31 @@ export function service(engine: Engine): UntypedServiceImplementation {
     return new empty.Empty();
   };
 
-  const invoke: Handler<pb.InvokeRequest, pb.InvokeResponse> = (request) => {
-    throw new Error(`function '${request.getTok()}' is not supported by this stand-in for the docker provider`);
+  const invoke: Handler<pb.InvokeRequest, pb.InvokeResponse> = async (request) => {
+    const token = request.getTok();
+    const called = functions.get(token);
+    if (called === undefined) {
+      const has = functions.size === 0 ? "" : ` (it has ${[...functions.keys()].join(", ")})`;
+      throw new Error(`function '${token}' is not supported by ${standIn}${has}`);
+    }
+    const { values } = decode(request.getArgs());
+    const limits = { about: about.name, refused: called.refused };
+    const { problems } = check(called.fields, values, token.split(":").at(-1) ?? token, limits);
+    const response = new provider.InvokeResponse();
+    for (const problem of problems) response.addFailures(failure("", sentence(problem)));
+    if (problems.length === 0) response.setReturn(encode(await called.call(context(""), compact(values))));
+    return response;
   };
 
   const getSchema: Handler<pb.GetSchemaRequest, pb.GetSchemaResponse> = () => {
     const response = new provider.GetSchemaResponse();
-    response.setSchema(JSON.stringify({ name: "docker", version: version() }));
+    response.setSchema(JSON.stringify({ name: about.name, version: version(about.name) }));
     return response;
   };
 
   const getPluginInfo: Handler<Empty, PluginInfo> = () => {
     const response = new plugin.PluginInfo();
-    response.setVersion(version());
+    response.setVersion(version(about.name));
     return response;
   };
 
@@ -261,6 +255,7 @@ export function service(engine: Engine): UntypedServiceImplementation {
     return new empty.Empty();
   };
 
+  const unary = answering(reason);
   return {
     handshake: unary(handshake),
     checkConfig: unary(checkConfig),
@@ -281,18 +276,19 @@ export function service(engine: Engine): UntypedServiceImplementation {
 }
 
 /** An answer, or an error with a message for the person who runs Pulumi. */
-function unary<Request, Response>(handler: Handler<Request, Response>) {
-  return (call: ServerUnaryCall<Request, Response>, answer: sendUnaryData<Response>): void => {
-    Promise.resolve()
-      .then(() => handler(call.request))
-      .then(
-        (response) => answer(null, response),
-        (error: unknown) => {
-          if (error instanceof Refused) answer(error.status, null);
-          else answer({ code: grpc.status.UNKNOWN, details: reason(error) }, null);
-        },
-      );
-  };
+function answering(reason: (error: unknown) => string) {
+  return <Request, Response>(handler: Handler<Request, Response>) =>
+    (call: ServerUnaryCall<Request, Response>, answer: sendUnaryData<Response>): void => {
+      Promise.resolve()
+        .then(() => handler(call.request))
+        .then(
+          (response) => answer(null, response),
+          (error: unknown) => {
+            if (error instanceof Refused) answer(error.status, null);
+            else answer({ code: grpc.status.UNKNOWN, details: reason(error) }, null);
+          },
+        );
+    };
 }
 
 class Refused extends Error {
@@ -305,11 +301,10 @@ class Refused extends Error {
 }
 
 /** A failed create that leaves something behind: the engine records it from the details of the error (ErrorResourceInitFailed). */
-function initFailed(type: ResourceType, error: HalfMade, inputs: Properties): Refused {
+function initFailed(error: HalfMade, inputs: Properties, stored: (made: Made) => ReturnType<typeof encode>): Refused {
   const detail = new provider.ErrorResourceInitFailed();
-  const state = { ...error.made.state, [CULPRIT]: error.culprit };
   detail.setId(error.made.id);
-  detail.setProperties(encode(stored(type, { id: error.made.id, state }), inputs.secret));
+  detail.setProperties(stored({ id: error.made.id, state: { ...error.made.state, [CULPRIT]: error.culprit } }));
   detail.setReasonsList([error.message]);
   detail.setInputs(encode(inputs.values, inputs.secret));
   const metadata = new grpc.Metadata();
@@ -336,33 +331,14 @@ const KINDS = {
   update: [UPDATE, UPDATE_REPLACE],
 } as const;
 
-function changesOf(type: ResourceType, state: Bag, inputs: Bag, ignored: readonly string[]): Change[] {
-  const real = without(diff(type.fields, state, inputs), ignored);
-  const all = [...real, ...(type.alongside?.(state, real) ?? [])].sort((a, b) => (a.path < b.path ? -1 : 1));
-  const culprit = text(state, CULPRIT);
-  if (culprit === "" || all.some((change) => change.replaces && change.property === culprit)) return all;
-  return [
-    ...all.filter((change) => change.property !== culprit),
-    { path: culprit, property: culprit, kind: "update", replaces: true },
-  ];
+/** The names of secret properties: an output that is not known yet has nothing to hide. */
+function withSecrets(fields: Fields, values: Bag, secret: ReadonlySet<string>): Set<string> {
+  const always = Object.keys(fields).filter((key) => fields[key]?.secret === true && values[key] !== UNKNOWN);
+  return new Set([...secret, ...always]);
 }
 
-/**
- * Whether to show a difference between the program's two versions, not between state and program: for a list such as `uploads`,
- * which the state fills up with empty fields, and which a person wants to see line by line.
- */
-function ownEdit(type: ResourceType, change: Change, before: Plain | undefined, after: Plain | undefined): boolean {
-  const field = type.fields[change.property];
-  if (field?.whole !== true || before === undefined || after === undefined) return false;
-  return canonical(field.shape, before) !== canonical(field.shape, after);
-}
-
-/** A state with the upstream schema's version, in the place where the official plugin looks for it. */
-function stored(type: ResourceType, made: Made): Bag {
-  return type.stateVersion === 0
-    ? made.state
-    : { ...made.state, __meta: JSON.stringify({ schema_version: String(type.stateVersion) }) };
-}
+// The engine would print the value of a named property, secret or not: the path stands in the sentence instead.
+const sentence = ({ reason, path }: Problem): string => `${reason}. Examine values at '${path}'.`;
 
 function failure(property: string, why: string): pb.CheckFailure {
   const result = new provider.CheckFailure();
@@ -372,24 +348,11 @@ function failure(property: string, why: string): pb.CheckFailure {
 }
 
 /** A made name stays as long as the resource; a new one follows the stack's autonaming, else the SDKs' habit of seven digits. */
-function madeName(request: pb.CheckRequest, olds: Bag, name: string): string {
+function nameFor(request: pb.CheckRequest, olds: Bag, name: string): string {
   if (list(olds, DEFAULTS).includes("name") && !isEmpty(olds["name"])) return text(olds, "name");
   const proposed = request.getAutonaming()?.getProposedName() ?? "";
   if (proposed !== "") return proposed;
   const seed = Buffer.from(request.getRandomseed_asU8());
   const digits = seed.length > 0 ? seed.toString("hex") : crypto.randomUUID().replaceAll("-", "");
   return `${name}-${digits.slice(0, 7)}`;
-}
-
-/** A stored value as a program would write it: without what is empty. */
-function prune(value: Plain): Plain {
-  if (Array.isArray(value))
-    return value.length === 0 ? null : value.map((item) => (isBag(item) ? (prune(item) ?? {}) : item));
-  if (isBag(value)) {
-    const filled = Object.entries(value)
-      .map(([key, item]): [string, Plain] => [key, isBag(item) || Array.isArray(item) ? prune(item) : item])
-      .filter(([, item]) => item !== null && item !== "" && item !== 0 && item !== false);
-    return filled.length === 0 ? null : Object.fromEntries(filled);
-  }
-  return value === "" ? null : value;
 }

@@ -24,6 +24,10 @@ export interface Field {
   readonly emptyIsNoChange?: boolean;
   /** Not set: the value that the engine chose stays in the state (and differs at every update). */
   readonly stays?: boolean;
+  /** A reported value survives a change of other properties; otherwise it is unknown until the update is done. */
+  readonly keeps?: boolean;
+  /** Always kept as a secret. */
+  readonly secret?: boolean;
   /** Equality beyond the order of elements. */
   readonly same?: (before: Plain, after: Plain) => boolean;
   /** What is wrong with a value, as the end of a sentence that begins with the property's name. */
@@ -59,6 +63,12 @@ export const matches =
   (pattern: RegExp, sentence: string) =>
   (value: Plain): string | undefined =>
     typeof value === "string" && !pattern.test(value) ? sentence : undefined;
+export const oneOf =
+  (...known: string[]) =>
+  (value: Plain): string | undefined =>
+    typeof value === "string" && !known.includes(value)
+      ? `must be one of ${known.join(", ")}, not '${value}'`
+      : undefined;
 export const atLeast =
   (minimum: number) =>
   (value: Plain): string | undefined =>
@@ -75,14 +85,20 @@ export interface Checked {
   readonly problems: readonly Problem[];
 }
 
+/** What a message needs to know about the package: its name, and which inputs only the official plugin takes. */
+export interface Limits {
+  readonly about: string;
+  readonly refused: readonly string[];
+}
+
 /** Validates what a program sets and fills in defaults, recording which, at every level. */
-export function check(fields: Fields, values: Bag, name: string, refused: readonly string[] = []): Checked {
+export function check(fields: Fields, values: Bag, name: string, limits: Limits): Checked {
   const problems: Problem[] = [];
-  const inputs = checkObject(fields, values, name, problems, refused);
+  const inputs = checkObject(fields, values, name, problems, limits);
   return { inputs, problems };
 }
 
-function checkObject(fields: Fields, values: Bag, at: string, problems: Problem[], refused: readonly string[]): Bag {
+function checkObject(fields: Fields, values: Bag, at: string, problems: Problem[], limits: Limits): Bag {
   const out: Bag = {};
   for (const [key, value] of Object.entries(values)) {
     if (key === DEFAULTS || value === null) continue;
@@ -91,11 +107,11 @@ function checkObject(fields: Fields, values: Bag, at: string, problems: Problem[
     if (field === undefined || field.output === true) {
       problems.push({
         path,
-        reason: field ? `'${key}' is an output and cannot be set` : strange(key, fields, refused),
+        reason: field ? `'${key}' is an output and cannot be set` : strange(key, fields, limits),
       });
       continue;
     }
-    out[key] = checkValue(field, field.shape, value, path, problems, refused);
+    out[key] = checkValue(field, field.shape, value, path, problems, limits);
     const broken = value === UNKNOWN ? undefined : field.rule?.(value);
     if (broken !== undefined) problems.push({ path, reason: `'${key}' ${broken}` });
   }
@@ -119,7 +135,7 @@ function checkValue(
   value: Plain,
   path: string,
   problems: Problem[],
-  refused: readonly string[],
+  limits: Limits,
 ): Plain {
   if (value === UNKNOWN) return value;
   const wrong = (wanted: string): Plain => {
@@ -147,16 +163,16 @@ function checkValue(
     case "list":
     case "set":
       if (!Array.isArray(value)) return wrong("a list");
-      return value.map((item, i) => checkValue(field, shape.of, item, `${path}[${i}]`, problems, refused));
+      return value.map((item, i) => checkValue(field, shape.of, item, `${path}[${i}]`, problems, limits));
     case "object":
       if (!isBag(value) || isForeign(value)) return wrong("an object");
-      return checkObject(shape.fields, value, path, problems, refused);
+      return checkObject(shape.fields, value, path, problems, limits);
   }
 }
 
-function strange(key: string, fields: Fields, refused: readonly string[]): string {
+function strange(key: string, fields: Fields, { about, refused }: Limits): string {
   if (refused.includes(key)) {
-    return `'${key}' is not supported by this stand-in for the docker provider; the official plugin has it`;
+    return `'${key}' is not supported by this stand-in for the ${about} provider; the official plugin has it`;
   }
   const near = Object.keys(fields).find((known) => !fields[known]?.output && alike(known, key));
   return `unknown input '${key}'${near === undefined ? "" : `; is '${near}' meant?`}`;
@@ -259,4 +275,26 @@ function plainest(shape: Shape, value: Plain | undefined): Plain {
         Object.entries(shape.fields).map(([key, field]) => [key, plainest(field.shape, given[key] ?? field.default)]),
       );
   }
+}
+
+/** The form in which two values are equal when they are the same to the letter, whatever the order of keys and sets. */
+export function exact(shape: Shape, value: Plain | undefined): string {
+  return JSON.stringify(ordered(shape, value ?? null));
+}
+
+function ordered(shape: Shape, value: Plain): Plain {
+  if (Array.isArray(value)) {
+    const items = value.map((item) => (shape.is === "list" || shape.is === "set" ? ordered(shape.of, item) : item));
+    return shape.is === "set" ? items.map((item) => JSON.stringify(item)).sort() : items;
+  }
+  if (!isBag(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, item]) => item !== null)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, item]) => {
+        const field = shape.is === "object" ? shape.fields[key] : undefined;
+        return [key, field === undefined ? item : ordered(field.shape, item)];
+      }),
+  );
 }

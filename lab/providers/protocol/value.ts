@@ -38,6 +38,16 @@ export function int(bag: Bag, key: string): number {
   return typeof value === "number" ? value : 0;
 }
 
+/** A value as part of a sentence. */
+export function written(value: Plain | undefined): string {
+  return typeof value === "string" ? value : JSON.stringify(value ?? null);
+}
+
+/** A bag without some of its keys. */
+export function omit(bag: Bag, ...keys: string[]): Bag {
+  return Object.fromEntries(Object.entries(bag).filter(([key]) => !keys.includes(key)));
+}
+
 export function flag(bag: Bag, key: string): boolean {
   return bag[key] === true;
 }

@@ -11,15 +11,20 @@ import provider from "@pulumi/pulumi/proto/provider_pb.js";
 import type * as pb from "@pulumi/pulumi/proto/provider_pb.js";
 import empty from "google-protobuf/google/protobuf/empty_pb.js";
 import type { Empty } from "google-protobuf/google/protobuf/empty_pb.js";
-import { DEFAULTS, isBag, type Bag, type Plain } from "./value.ts";
+import type { Bag } from "./value.ts";
 import { decode, encode } from "./wire.ts";
 
-/** The official plugin in place of the stand-in, if the environment names one. */
-export const EXECUTABLE =
-  process.env["VECTIS_DOCKER_PROVIDER"] ?? fileURLToPath(new URL("pulumi-resource-docker", import.meta.url));
+/** The plugin to test: the stand-in, unless the environment names an official one, as VECTIS_DOCKER_PROVIDER does. */
+function executable(name: string): string {
+  return (
+    process.env[`VECTIS_${name.toUpperCase()}_PROVIDER`] ??
+    fileURLToPath(new URL(`../${name}/pulumi-resource-${name}`, import.meta.url))
+  );
+}
 
 export interface Difference {
   readonly changes: "UNKNOWN" | "NONE" | "SOME";
+  readonly diffs: string[];
   readonly replaces: string[];
   readonly deleteBeforeReplace: boolean;
   readonly detailed: Record<string, string>;
@@ -43,7 +48,9 @@ export class InitFailed extends Error {
 
 export type Plugin = Awaited<ReturnType<typeof open>>;
 
-export async function open(config: Bag = {}, environment: NodeJS.ProcessEnv = process.env) {
+/** @param name the package's, for example `docker` */
+export async function open(name: string, config: Bag = {}, environment: NodeJS.ProcessEnv = process.env) {
+  const path = executable(name);
   const logs: string[] = [];
   const engine = new grpc.Server();
   engine.addService(engineGrpc.EngineService, {
@@ -57,15 +64,13 @@ export async function open(config: Bag = {}, environment: NodeJS.ProcessEnv = pr
       error ? fail(error) : done(port),
     );
   });
-  const child = spawn(EXECUTABLE, [`127.0.0.1:${enginePort}`], {
+  const child = spawn(path, [`127.0.0.1:${enginePort}`], {
     stdio: ["ignore", "pipe", "inherit"],
     env: environment,
   });
   const port = await new Promise<string>((done, fail) => {
     child.once("error", fail);
-    child.once("exit", (code) =>
-      fail(new Error(`${EXECUTABLE} ended with ${code ?? "a signal"} before it told its port`)),
-    );
+    child.once("exit", (code) => fail(new Error(`${path} ended with ${code ?? "a signal"} before it told its port`)));
     createInterface(child.stdout).once("line", done);
   });
   const client = new providerGrpc.ResourceProviderClient(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
@@ -86,7 +91,7 @@ export async function open(config: Bag = {}, environment: NodeJS.ProcessEnv = pr
   configure.setAcceptsecrets(true);
   configure.setArgs(encode(config));
   for (const [key, value] of Object.entries(config))
-    configure.getVariablesMap().set(`docker:config:${key}`, typeof value === "string" ? value : JSON.stringify(value));
+    configure.getVariablesMap().set(`${name}:config:${key}`, typeof value === "string" ? value : JSON.stringify(value));
 
   const urn = (type: string, name: string): string => `urn:pulumi:dev::vectis::${type}::${name}`;
   /** What every request about a resource begins with. */
@@ -114,7 +119,7 @@ export async function open(config: Bag = {}, environment: NodeJS.ProcessEnv = pr
 
     async checkConfig(news: Bag): Promise<string[]> {
       const request = new provider.CheckRequest();
-      request.setUrn("urn:pulumi:dev::vectis::pulumi:providers:docker::default");
+      request.setUrn(`urn:pulumi:dev::vectis::pulumi:providers:${name}::default`);
       request.setNews(encode(news));
       const response = await answered<pb.CheckResponse>((answer) => client.checkConfig(request, answer));
       return response.getFailuresList().map((failure) => failure.getReason());
@@ -164,6 +169,7 @@ export async function open(config: Bag = {}, environment: NodeJS.ProcessEnv = pr
       });
       const difference: Difference = {
         changes: CHANGES[response.getChanges()] ?? "UNKNOWN",
+        diffs: response.getDiffsList(),
         replaces: response.getReplacesList(),
         deleteBeforeReplace: response.getDeletebeforereplace(),
         detailed,
@@ -207,10 +213,15 @@ export async function open(config: Bag = {}, environment: NodeJS.ProcessEnv = pr
       await answered<Empty>((answer) => client.delete(request, answer));
     },
 
-    async invoke(token: string): Promise<void> {
+    async invoke(token: string, args: Bag = {}) {
       const request = new provider.InvokeRequest();
       request.setTok(token);
-      await answered<pb.InvokeResponse>((answer) => client.invoke(request, answer));
+      request.setArgs(encode(args));
+      const response = await answered<pb.InvokeResponse>((answer) => client.invoke(request, answer));
+      return {
+        returned: decode(response.getReturn()).values,
+        failures: response.getFailuresList().map((failure) => failure.getReason()),
+      };
     },
 
     async cancel(): Promise<void> {
@@ -238,27 +249,4 @@ function failed(error: grpc.ServiceError): Error {
   const detail = provider.ErrorResourceInitFailed.deserializeBinary(raw.subarray(at + 1));
   const reasons = detail.getReasonsList().join("; ");
   return new InitFailed(reasons || error.details, stateOf(detail.getId(), decode(detail.getProperties())));
-}
-
-/** A stable form to compare with a recording: no addresses, ids or bookkeeping, lists in any order. */
-export function described(value: Plain): Plain {
-  if (Array.isArray(value)) {
-    return value.map(described).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
-  }
-  if (isBag(value)) {
-    const kept = Object.entries(value).filter(([key]) => key !== "id" && (key === DEFAULTS || !key.startsWith("__")));
-    return Object.fromEntries(
-      kept
-        .sort(([a], [b]) => (a < b ? -1 : 1))
-        // The size of the networks that the engine hands out is its configuration's.
-        .map(([key, item]) => [key, key === "ipPrefixLength" ? item !== 0 : described(item)]),
-    );
-  }
-  if (typeof value !== "string") return value;
-  return value
-    .replace(/sha256:[0-9a-f]{64}/g, "<sha256>")
-    .replace(/^[0-9a-f]{12}$/, "<id12>")
-    .replace(/\b(?!127\.|0\.0\.0\.0)\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![\d.])/g, "<ip>")
-    .replace(/^<ip>\/\d+$/, "<subnet>")
-    .replace(/([0-9a-f]{2}:){5}[0-9a-f]{2}/g, "<mac>");
 }
