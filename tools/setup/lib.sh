@@ -11,7 +11,7 @@ pulumi_bin=$cache/pulumi/$pulumi_version/bin
 pulumi_home=$root/.vectis/pulumi
 node_bin=$root/node_modules/node/bin
 # Provider plugins as name:version; the versions are those of the @pulumi/* packages in package.json.
-plugins='docker:5.2.0'
+plugins='docker:5.2.0 cloudflare:6.22.1 tls:5.6.1'
 
 # Progress goes to stderr: the output of `tools/pulumi stack output` must stay clean while a step runs.
 say() { printf '  %s\n' "$*" >&2; }
