@@ -1,8 +1,9 @@
 // Reads all stack configuration, once, and turns it into Settings or into one message that lists every problem.
 // The only module that knows configuration keys; it knows nothing of resources.
 import { readFileSync } from "node:fs";
-import { isIP } from "node:net";
 import * as v from "valibot";
+import { address, domain, email, text, wholeNumber } from "./config-fields.ts";
+import { dns, dnsContradictions } from "./dns-config.ts";
 
 /** Let's Encrypt's directories by the name that `tls.acme.directory` accepts for them. */
 const letsEncrypt = {
@@ -21,31 +22,11 @@ export class ConfigError extends Error {
   }
 }
 
-const label = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
-const domainName = new RegExp(`^(?=.{4,253}$)${label}(?:\\.${label})+$`);
-
-const text = (good: string) => v.string(`must be text, for example ${good}`);
-const domain = (good: string) =>
-  v.pipe(text(good), v.regex(domainName, `must be a lower-case domain name, for example ${good}`));
-const address = v.pipe(
-  text("192.0.2.25"),
-  v.check((value) => isIP(value) !== 0, "must be an IP address, for example 192.0.2.25"),
-);
-const email = v.pipe(text("admin@example.com"), v.email("must be an e-mail address, for example admin@example.com"));
 const dockerName = (good: string) =>
   v.pipe(
     text(good),
     v.regex(/^[a-z0-9][a-z0-9_.-]{0,39}$/, `must be 1 to 40 of a-z, 0-9, "_", "." and "-", for example ${good}`),
   );
-const offsetProblem = "must be a whole number from 0 to 64540, for example 10000";
-const portOffset = v.pipe(
-  // `pulumi config set` without a type writes text.
-  v.union([v.number(), v.pipe(v.string(), v.regex(/^\d+$/), v.transform(Number))], offsetProblem),
-  v.integer(offsetProblem),
-  v.minValue(0, offsetProblem),
-  v.maxValue(64540, offsetProblem),
-);
-
 const directory = v.pipe(
   text("production"),
   v.check(
@@ -79,6 +60,15 @@ const caBundle = v.pipe(
   }),
 );
 
+const accountUri = v.pipe(
+  text("https://ca.example.com/acct/1"),
+  // It travels in a CAA record, where a semicolon or a space would end it (RFC 8659 section 4.2).
+  v.regex(
+    /^https:\/\/[\x21-\x3a\x3c-\x7e]+$/,
+    "must be the https URL of an ACME account, for example https://ca.example.com/acct/1",
+  ),
+);
+
 const acme = v.strictObject({
   /** The ACME directory. Default: Let's Encrypt's production directory. */
   directory: v.optional(directory, "production"),
@@ -86,6 +76,13 @@ const acme = v.strictObject({
   caBundle: v.optional(caBundle),
   /** Key of the certificates. Default: ec-256. */
   keyType: v.optional(v.picklist(["ec-256", "ec-384"], "must be ec-256 or ec-384"), "ec-256"),
+  /** Name of the CA in CAA records (RFC 8659 section 4.2). Default: Let's Encrypt's for its own directories, else none. */
+  caaIdentity: v.optional(domain("ca.example.com")),
+  /** Accounts that CAA records shall admit alone (RFC 8657 section 3): Traefik's and the sidecar's. Default: any. */
+  accountUris: v.optional(
+    v.array(accountUri, "must be a list of account URLs, for example [https://ca.example.com/acct/1]"),
+    [],
+  ),
 });
 
 const tls = v.strictObject(
@@ -104,7 +101,7 @@ const publish = v.strictObject(
     /** Address of the host on which the ports are published. Default: 0.0.0.0. */
     address: v.optional(address, "0.0.0.0"),
     /** Added to every published port, 0 to 64540. Default: 0. */
-    portOffset: v.optional(portOffset, 0),
+    portOffset: v.optional(wholeNumber(0, 64_540, 10_000), 0),
     /** Existing Docker networks that the published containers join as well, under the mail host's name. */
     networks: v.optional(v.array(dockerName("backbone"), "must be a list of Docker network names"), []),
   },
@@ -138,6 +135,23 @@ const schema = v.strictObject({
   ),
   tls,
   publish: v.optional(publish, {}),
+  /** Public addresses of the mail host, for its A and AAAA records. Default: none, the records are somebody else's. */
+  addresses: v.optional(
+    v.pipe(
+      v.array(address, "must be a list of IP addresses, for example [192.0.2.25, 2001:db8::25]"),
+      v.check((list) => new Set(list).size === list.length, "names an address twice; remove one of them"),
+    ),
+    [],
+  ),
+  /** Who holds the zones of the mail host and the domains, and what the records say. */
+  dns: v.optional(dns, { provider: "none" }),
+  /** An API token for DNS-01 that somebody else made; secret. Default: the stack makes one. */
+  challengeToken: v.optional(
+    v.pipe(
+      v.string("must be text"),
+      v.regex(/^[\x21-\x7e]{20,}$/, "must be one API token without spaces; set it with --secret"),
+    ),
+  ),
   /** DNS servers of the containers. Default: those of the Docker host. */
   resolvers: v.optional(v.array(address, "must be a list of IP addresses, for example [192.0.2.53]"), []),
   mailboxes: v.optional(v.array(mailbox, "must be a list of { address, passwordHash }"), []),
@@ -159,7 +173,7 @@ export type Settings = v.InferOutput<typeof schema>;
 /** The configuration keys that exist, without the project's namespace; Pulumi.yaml declares the same. */
 export const configKeys: readonly string[] = Object.keys(schema.entries);
 
-const plainKeys = new Set(["name", "hostname", "data"]);
+const plainKeys = new Set(["name", "hostname", "data", "challengeToken"]);
 
 /**
  * Checks stack configuration as the engine hands it over: texts by key, structured values as JSON.
@@ -230,5 +244,6 @@ function contradictions(settings: Settings, project: string): string[] {
       problems.push(`${key} is ${address}, which an earlier mailbox has already; remove one of them`);
     seen.add(address);
   });
+  problems.push(...dnsContradictions(settings.dns, [settings.hostname, ...settings.domains], `${project}:dns`));
   return problems;
 }
