@@ -315,7 +315,7 @@ export class Certd {
   /** Tells Traefik's follower that the CA forgot the account; not during our own order, which needs Traefik on port 80. */
   private tellHttps(): void {
     const { epoch, forgotten } = this.state.value;
-    if (forgotten !== "" || epoch <= this.traefik.epoch()) return;
+    if (this.ordering || forgotten !== "" || epoch <= this.traefik.epoch()) return;
     this.traefik.setEpoch(epoch);
     this.reminders = 0;
     this.log(`HTTPS is told that the CA forgot its account (CA epoch ${epoch}).`);
@@ -446,6 +446,7 @@ export class Certd {
   }
 
   private settleOrder(result: RunResult, startedAt: number, before: string | undefined): void {
+    this.ordering = false;
     const now = this.clock();
     const candidate = this.candidate(now);
     const fresh = candidate.kind === "usable" && candidate.leaf.sha256 !== before;
