@@ -14,9 +14,10 @@ const letsEncrypt = {
 /** Everything that a mistake in the configuration has to say, in one error without a stack trace. */
 export class ConfigError extends Error {
   readonly problems: readonly string[];
-  constructor(problems: readonly string[]) {
+  /** @param finder who found them, up to the number; default: the configuration itself */
+  constructor(problems: readonly string[], finder = "the stack configuration has") {
     const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
-    super(`the stack configuration has ${count}:\n${problems.map((problem) => `  - ${problem}`).join("\n")}`);
+    super(`${finder} ${count}:\n${problems.map((problem) => `  - ${problem}`).join("\n")}`);
     this.name = "ConfigError";
     this.problems = problems;
   }

@@ -6,23 +6,31 @@ import { HostNetwork } from "../components/host-network.ts";
 import { MailCerts } from "../components/mail-certs.ts";
 import { Postfix } from "../components/postfix.ts";
 import { Traefik } from "../components/traefik.ts";
-import { ConfigError, parseSettings, type Settings } from "./config.ts";
+import { messages } from "./checks/finding.ts";
+import { ConfigError, parseSettings } from "./config.ts";
+import { dockerHost } from "./facts/docker.ts";
 import { imageSpecs, type ServiceName } from "./images.ts";
+import { gather, judge, subject } from "./preflight.ts";
 import { topology } from "./topology.ts";
 
-function readSettings(): Settings {
+/** RunError: the engine prints its message without a stack trace. */
+function orRunError<T>(check: () => T): T {
   try {
-    return parseSettings(pulumi.runtime.allConfig(), pulumi.getProject());
+    return check();
   } catch (error) {
-    // RunError: the engine prints its message without a stack trace.
     throw error instanceof ConfigError ? new pulumi.RunError(error.message) : error;
   }
 }
 
-const settings = readSettings();
+const settings = orRunError(() => parseSettings(pulumi.runtime.allConfig(), pulumi.getProject()));
+const plan = topology(settings);
+const checked = subject(settings, plan);
+// Facts come in while the images are looked at. No resource is declared before all of them have been judged.
+const facts = gather(checked, dockerHost(pulumi.runtime.allConfig(), process.env));
 bundle();
 const images = imageSpecs(settings.images);
-const plan = topology(settings);
+const findings = judge(checked, await facts);
+for (const { level, text } of orRunError(() => messages(findings))) await pulumi.log[level](text);
 
 const network = new HostNetwork("network", { networkName: plan.networkName, owner: settings.name });
 

@@ -56,6 +56,9 @@ before(async () => {
     "vectis:tls": '{"provider":"letsencrypt","acme":{"directory":"staging"}}',
     "vectis:publish": '{"address":"192.0.2.25","networks":["backbone"]}',
     "vectis:mailboxes": JSON.stringify([{ address: "a@example.com", passwordHash: hash }]),
+    // The checks before a change look neither at this machine's ports nor beyond it.
+    "vectis:resolvers": '["127.0.0.1"]',
+    "docker:host": "ssh://mx1.example.com",
   });
   const { containers } = await import("./index.ts");
   // Containers depend on all else, so everything is declared once their names are known.

@@ -1,0 +1,100 @@
+// Judges the files of tls.provider custom, with the same code that certd runs before it publishes.
+import { leafFacts, validatePair, type FindingCode, type Pair } from "../../certd/validate.ts";
+import type { CustomFacts, FileFact } from "../facts/files.ts";
+import { error, warning, type Finding } from "./finding.ts";
+
+export interface CustomFiles {
+  readonly certPath: string;
+  readonly keyPath: string;
+  /** Names that the certificate must cover. */
+  readonly names: readonly string[];
+  /** PEM roots whose directly issued leaves need no intermediate; default none. */
+  readonly trustedRoots?: string;
+}
+
+const certKey = "vectis:tls.certPath";
+const keyKey = "vectis:tls.keyPath";
+const day = 86_400_000;
+/** A longer-lived certificate is not worth a word before so many days are left. */
+const soonDays = 14;
+
+/** What to do about each finding of certd/validate.ts, and at which file. */
+const remedies: Readonly<Record<FindingCode, { readonly key: string; readonly remedy: string }>> = {
+  "chain-unreadable": { key: certKey, remedy: "Put a PEM file there: the leaf, then its intermediates." },
+  "key-unreadable": { key: keyKey, remedy: "Put the certificate's key there as PEM." },
+  "key-mismatch": { key: keyKey, remedy: "Put the key there that the certificate was ordered with." },
+  "key-too-small": { key: keyKey, remedy: "Order a certificate for a new key, for example EC P-256." },
+  "key-unsupported": { key: keyKey, remedy: "Order a certificate for a new key, for example EC P-256." },
+  "name-not-covered": { key: certKey, remedy: "Order a certificate with that name too." },
+  "chain-order": { key: certKey, remedy: "Put the certificates of the file in that order." },
+  "chain-incomplete": { key: certKey, remedy: "Append it to the file; the CA offers it beside the certificate." },
+  "chain-stranger": { key: certKey, remedy: "Remove it from the file." },
+  "not-a-ca": { key: certKey, remedy: "Put the intermediates there that the CA offers for this certificate." },
+  "not-yet-valid": { key: certKey, remedy: "Put a certificate there that is valid now." },
+  expired: { key: certKey, remedy: "Renew it and replace the file." },
+  "no-server-auth": { key: certKey, remedy: "Order a certificate with the extended key usage serverAuth." },
+  "self-signed": { key: certKey, remedy: "Use a CA's certificate, or set vectis:tls.provider to internal." },
+};
+
+/** Everything that is wrong with the files; an empty list means that certd will publish them. `now` in milliseconds. */
+export function certificateFindings(files: CustomFiles, facts: CustomFacts, now: number): Finding[] {
+  const pair: Pair = { fullchain: textOf(facts.certificate), privkey: textOf(facts.key) };
+  const wanted = {
+    names: files.names,
+    now,
+    ...(files.trustedRoots === undefined ? {} : { trustedRoots: files.trustedRoots }),
+  };
+  const [certRead, keyRead] = [facts.certificate.is === "text", facts.key.is === "text"];
+  const judged = validatePair(pair, wanted)
+    // What could not be read has been said already; without the key nothing can be said about it.
+    .filter(({ code }) => (certRead || code !== "chain-unreadable") && (keyRead || code !== "key-unreadable"))
+    .map(({ code, message }) => {
+      const { key, remedy } = remedies[code];
+      return error(key, `(${key === certKey ? files.certPath : files.keyPath}): ${message} ${remedy}`);
+    });
+  return [
+    ...fileFindings(certKey, files.certPath, facts.certificate, "the certificate chain"),
+    ...fileFindings(keyKey, files.keyPath, facts.key, "the private key"),
+    ...modeFindings(files.keyPath, facts.key),
+    ...judged,
+    ...expiryFindings(files.certPath, pair.fullchain, now),
+  ];
+}
+
+const textOf = (fact: FileFact): string => (fact.is === "text" ? fact.text : "");
+
+function fileFindings(key: string, path: string, fact: FileFact, what: string): Finding[] {
+  switch (fact.is) {
+    case "text":
+      return [];
+    case "absent":
+      return [error(key, `names ${path}, which does not exist on this host; put ${what} there or correct the path`)];
+    case "denied":
+      return [
+        warning(key, `names ${path}, which you may not read: the sidecar checks it before it publishes anything`),
+      ];
+    case "unreadable":
+      return [error(key, `names ${path}, which cannot be read (${fact.why}); put ${what} there as a PEM file`)];
+  }
+}
+
+function modeFindings(path: string, fact: FileFact): Finding[] {
+  if (fact.is !== "text" || (fact.mode & 0o004) === 0) return [];
+  const mode = fact.mode.toString(8).padStart(4, "0");
+  return [
+    warning(keyKey, `names ${path}, which everybody on the host may read (mode ${mode}); run chmod 0600 ${path}`),
+  ];
+}
+
+/** A warning below a third of the lifetime, at most a fortnight. Expiry itself is an error of validatePair. */
+function expiryFindings(path: string, fullchain: string, now: number): Finding[] {
+  const leaf = leafFacts(fullchain);
+  if (leaf === undefined || now >= leaf.notAfter || now < leaf.notBefore) return [];
+  const left = leaf.notAfter - now;
+  if (left >= Math.min((leaf.notAfter - leaf.notBefore) / 3, soonDays * day)) return [];
+  const days = Math.floor(left / day);
+  const when = `${new Date(leaf.notAfter).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+  const name = leaf.names[0] ?? leaf.subject;
+  const span = days === 1 ? "1 day" : `${days} days`;
+  return [warning(certKey, `(${path}): The certificate of ${name} expires in ${span} (${when}). Replace the file.`)];
+}

@@ -1,0 +1,155 @@
+// The checks before a change as the program runs them: one list, before the first resource.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import * as pulumi from "@pulumi/pulumi";
+import type { Finding } from "./checks/finding.ts";
+import { parseSettings } from "./config.ts";
+import { judge, subject, type Facts, type Subject } from "./preflight.ts";
+import { topology } from "./topology.ts";
+
+const config = {
+  "vectis:name": "mx1",
+  "vectis:hostname": "mail.example.com",
+  "vectis:domains": '["example.com","example.org"]',
+  "vectis:tls": '{"provider":"letsencrypt"}',
+  "vectis:publish": '{"address":"192.0.2.25","portOffset":1000}',
+  "vectis:resolvers": '["127.0.0.1"]',
+};
+
+const settings = parseSettings(config);
+const about: Subject = subject(settings, topology(settings));
+const nothing: Facts = {
+  docker: { is: "local", socket: "/var/run/docker.sock" },
+  ports: undefined,
+  custom: undefined,
+  dns: { A: {}, AAAA: {}, CNAME: {}, CAA: {}, MX: {}, TXT: {} },
+  now: Date.now(),
+};
+const keys = (findings: readonly Finding[]) => findings.map(({ severity, key }) => `${severity} ${key}`);
+
+describe("subject", () => {
+  it("is checked for each port that is published, at the address and with the offset of the configuration", () => {
+    assert.deepEqual(
+      about.ports.map(({ name, ip, port }) => `${name} ${ip} ${port}`),
+      ["smtp", "http", "https", "submissions", "submission", "imaps", "pop3s"].map(
+        (name, index) => `${name} 192.0.2.25 ${([25, 80, 443, 465, 587, 993, 995][index] ?? 0) + 1000}`,
+      ),
+    );
+  });
+
+  it("has both ACME clients' orders and Let's Encrypt's issuer name", () => {
+    assert.deepEqual(about.acme?.issuer, { identity: "letsencrypt.org", accountUris: [] });
+    assert.deepEqual(
+      about.acme.orders.map(({ client, names, challenge }) => `${client} ${names.join()} ${challenge}`),
+      ["Traefik mail.example.com http-01", "acme.sh mail.example.com http-01"],
+    );
+  });
+
+  it("does not know the issuer name of a private CA, whose CAA records are not judged then", () => {
+    const tls = '{"provider":"letsencrypt","acme":{"directory":"https://ca.example.com/dir"}}';
+    const own = parseSettings({ ...config, "vectis:tls": tls });
+    assert.equal(subject(own, topology(own)).acme?.issuer, undefined);
+  });
+});
+
+describe("judge", () => {
+  it("finds nothing where nothing is known to be wrong", () => {
+    assert.deepEqual(judge(about, nothing), []);
+  });
+
+  it("puts the findings of all checks into one list", () => {
+    const wrong: Subject = {
+      ...about,
+      extraNames: ["*.example.com", "imap.example.com"],
+      addresses: ["192.0.2.25"],
+      custom: { certPath: "/c/fullchain.pem", keyPath: "/c/privkey.pem", names: ["mail.example.com"] },
+    };
+    const facts: Facts = {
+      ...nothing,
+      ports: { containers: [], listeners: [{ ip: "0.0.0.0", port: 1993 }] },
+      custom: { certificate: { is: "absent" }, key: { is: "denied" } },
+      dns: {
+        A: { "mail.example.com": ["192.0.2.99"], "imap.example.com": [] },
+        AAAA: { "mail.example.com": [], "imap.example.com": [] },
+        CNAME: { "mail.example.com": ["vm.example.net"] },
+        CAA: { "example.com": [{ critical: false, tag: "issue", value: "digicert.com" }] },
+        MX: { "example.com": ["mail.example.com"], "example.org": [] },
+        TXT: { "example.com": ["v=spf1 -all", "v=spf1 mx -all"], "example.org": { unanswered: "ETIMEOUT" } },
+      },
+    };
+    assert.deepEqual(keys(judge(wrong, facts)), [
+      "error vectis:tls.certPath",
+      "warning vectis:tls.keyPath",
+      "error vectis:tls.names",
+      "error vectis:tls.names",
+      "error vectis:publish.portOffset",
+      "error vectis:tls.acme.directory",
+      "error vectis:tls.acme.directory",
+      "error vectis:addresses",
+      "warning vectis:addresses",
+      "warning vectis:tls.names",
+      "error vectis:hostname",
+      "warning vectis:domains",
+      "warning vectis:domains",
+      "warning vectis:resolvers",
+    ]);
+  });
+
+  it("says what cannot be seen on a remote Docker host", () => {
+    const facts: Facts = { ...nothing, docker: { is: "remote", address: "ssh://mx1" } };
+    const custom = { certPath: "/c/fullchain.pem", keyPath: "/c/privkey.pem", names: [] };
+    assert.deepEqual(
+      [judge(about, facts), judge({ ...about, custom }, facts)].map(([finding]) => finding?.problem),
+      [
+        "is ssh://mx1: ports in use there are not checked from here",
+        "is ssh://mx1: ports in use there are not checked from here, and the sidecar checks the certificate's files there " +
+          "before it publishes them",
+      ],
+    );
+  });
+});
+
+describe("the program", () => {
+  it("ends with the list before it declares any resource", async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "vectis-preflight-"));
+    const socket = join(folder, "docker.sock");
+    const Ports = [1025, 1993].map((PublicPort) => ({ IP: "0.0.0.0", PublicPort, Type: "tcp" }));
+    const engine = createServer((_, response) =>
+      response.end(JSON.stringify([{ Names: ["/old-mail"], Labels: {}, Ports }])),
+    );
+    t.after(() => (engine.close(), rmSync(folder, { recursive: true })));
+    await once(engine.listen(socket), "listening");
+    const declared: string[] = [];
+    await pulumi.runtime.setMocks(
+      {
+        newResource: ({ type, name, inputs }) => {
+          declared.push(type);
+          return { id: name, state: inputs as Record<string, unknown> };
+        },
+        call: () => ({}),
+      },
+      "vectis",
+      "test",
+    );
+    pulumi.runtime.setAllConfig({ ...config, "docker:host": `unix://${socket}` });
+    await assert.rejects(import("./index.ts"), (thrown: Error) => {
+      assert.ok(pulumi.RunError.isInstance(thrown), "printed without a stack trace");
+      assert.match(thrown.message, /^the checks before the update found \d problems:\n/);
+      assert.match(
+        thrown.message,
+        /vectis:publish\.portOffset 1000 puts smtp on 192\.0\.2\.25:1025, which the container old-mail/,
+      );
+      assert.match(
+        thrown.message,
+        /vectis:publish\.portOffset 1000 puts imaps on 192\.0\.2\.25:1993, which the container old-mail/,
+      );
+      return true;
+    });
+    assert.deepEqual(declared, []);
+  });
+});

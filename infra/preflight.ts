@@ -1,0 +1,141 @@
+// Every check that can be made before a change: gathers the facts that it needs at once, judges them, gives one list.
+// What is checked is in checks/, where it comes from in facts/.
+import { caaFindings, type Issuer, type Order } from "./checks/caa.ts";
+import { certificateFindings, type CustomFiles } from "./checks/certificate.ts";
+import { aliasFindings, hostFindings, mxFindings, silenceFindings, spfFindings } from "./checks/dns.ts";
+import { note, type Finding } from "./checks/finding.ts";
+import { nameFindings } from "./checks/names.ts";
+import { portFindings, type WantedPort } from "./checks/ports.ts";
+import type { Settings } from "./config.ts";
+import { dnsFacts, type DnsFacts, type DnsQuestions } from "./facts/dns.ts";
+import { portFacts, type DockerHost, type PortFacts } from "./facts/docker.ts";
+import { customFacts, type CustomFacts } from "./facts/files.ts";
+import { endpoints, type Topology } from "./topology.ts";
+
+/** What is checked, as the configuration has it. */
+export interface Subject {
+  /** The stack's name, which labels its containers. */
+  readonly owner: string;
+  readonly hostname: string;
+  readonly domains: readonly string[];
+  /** Names beside the host name's in the mail certificate. */
+  readonly extraNames: readonly string[];
+  /** Public addresses of the mail host; empty if not given. */
+  readonly addresses: readonly string[];
+  readonly resolvers: readonly string[];
+  readonly ports: readonly WantedPort[];
+  readonly portOffset: number;
+  /** What is ordered from a CA; undefined if certificates come from elsewhere. */
+  readonly acme:
+    | {
+        readonly challenge: "http-01" | "dns-01";
+        /** Undefined if the CA's issuer domain name is not known: CAA cannot be judged. */
+        readonly issuer: Issuer | undefined;
+        readonly orders: readonly Order[];
+      }
+    | undefined;
+  /** The operator's own certificate. */
+  readonly custom: CustomFiles | undefined;
+}
+
+/** What was found out; undefined where it was not asked for or cannot be seen from here. */
+export interface Facts {
+  readonly docker: DockerHost;
+  readonly ports: PortFacts | undefined;
+  readonly custom: CustomFacts | undefined;
+  readonly dns: DnsFacts;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+/** Milliseconds after which a look-up is given up. */
+const patience = 2000;
+
+export function subject(settings: Settings, plan: Topology): Subject {
+  const { name, hostname, domains, tls, publish, resolvers } = settings;
+  const identity = caaIdentity(tls.acme.directory);
+  return {
+    owner: name,
+    hostname,
+    domains,
+    extraNames: [],
+    addresses: [],
+    resolvers,
+    ports: endpoints.map((endpoint) => ({
+      name: endpoint.name,
+      ip: publish.address,
+      port: endpoint.port + publish.portOffset,
+    })),
+    portOffset: publish.portOffset,
+    acme: {
+      challenge: tls.challenge,
+      issuer: identity === undefined ? undefined : { identity, accountUris: [] },
+      orders: [
+        { client: "Traefik", names: [hostname], challenge: "http-01", challengeKey: "vectis:publish.port80" },
+        {
+          client: "acme.sh",
+          names: plan.certificateNames,
+          challenge: tls.challenge,
+          challengeKey: "vectis:tls.challenge",
+        },
+      ],
+    },
+    custom: undefined,
+  };
+}
+
+/** The issuer domain name in CAA records of an ACME directory's CA, where it is known. */
+function caaIdentity(directory: string): string | undefined {
+  return new URL(directory).hostname.endsWith(".api.letsencrypt.org") ? "letsencrypt.org" : undefined;
+}
+
+/** Names that lead to the mail host; the CA looks each of them up for HTTP-01. */
+function hostsOf({ hostname, extraNames, acme }: Subject): string[] {
+  const proven = acme?.challenge === "http-01" ? extraNames.filter((name) => !name.startsWith("*.")) : [];
+  return [hostname, ...proven];
+}
+
+function questions(about: Subject): DnsQuestions {
+  return {
+    hosts: hostsOf(about),
+    certificateNames: about.acme?.issuer === undefined ? [] : about.acme.orders.flatMap(({ names }) => names),
+    domains: about.domains,
+  };
+}
+
+/** Asks everything at once; takes no longer than `patience`. */
+export async function gather(about: Subject, docker: DockerHost): Promise<Facts> {
+  const local = docker.is === "local";
+  const [ports, custom, dns] = await Promise.all([
+    local ? portFacts(docker.socket, patience) : undefined,
+    local && about.custom !== undefined ? customFacts(about.custom.certPath, about.custom.keyPath) : undefined,
+    dnsFacts(questions(about), about.resolvers, patience),
+  ]);
+  return { docker, ports, custom, dns, now: Date.now() };
+}
+
+/** Everything that is wrong. Pure. */
+export function judge(about: Subject, facts: Facts): Finding[] {
+  const { hostname, domains, addresses, acme, custom } = about;
+  const { dns } = facts;
+  return [
+    ...remoteFindings(about, facts.docker),
+    ...(custom && facts.custom ? certificateFindings(custom, facts.custom, facts.now) : []),
+    ...(acme === undefined ? [] : nameFindings(about.extraNames, acme.challenge)),
+    ...(facts.ports === undefined ? [] : portFindings(about.ports, facts.ports, about.owner, about.portOffset)),
+    ...(acme?.issuer === undefined ? [] : caaFindings(dns, acme.issuer, acme.orders)),
+    ...hostsOf(about).flatMap((host) =>
+      hostFindings(dns, host === hostname ? "vectis:hostname" : "vectis:tls.names", host, addresses),
+    ),
+    ...aliasFindings(dns, hostname),
+    ...domains.flatMap((domain) => [...mxFindings(dns, domain, hostname), ...spfFindings(dns, domain)]),
+    ...silenceFindings(dns, about.resolvers),
+  ];
+}
+
+function remoteFindings({ custom }: Subject, docker: DockerHost): Finding[] {
+  if (docker.is === "local") return [];
+  const files =
+    custom === undefined ? "" : ", and the sidecar checks the certificate's files there before it publishes them";
+  return [note("docker:host", `is ${docker.address}: ports in use there are not checked from here${files}`)];
+}
