@@ -22,6 +22,8 @@ export interface Subject {
   readonly extraNames: readonly string[];
   /** Public addresses of the mail host; empty if not given. */
   readonly addresses: readonly string[];
+  /** Who makes the records in DNS. The stack's own are not there before its first update, and right after it. */
+  readonly records: "own" | "elsewhere";
   readonly resolvers: readonly string[];
   readonly ports: readonly WantedPort[];
   readonly portOffset: number;
@@ -52,14 +54,15 @@ export interface Facts {
 const patience = 2000;
 
 export function subject(settings: Settings, plan: Topology): Subject {
-  const { name, hostname, domains, tls, publish, resolvers } = settings;
-  const identity = caaIdentity(tls.acme.directory);
+  const { name, hostname, domains, tls, publish, addresses, dns, resolvers } = settings;
+  const identity = tls.acme.caaIdentity ?? caaIdentity(tls.acme.directory);
   return {
     owner: name,
     hostname,
     domains,
     extraNames: [],
-    addresses: [],
+    addresses,
+    records: dns.provider === "none" ? "elsewhere" : "own",
     resolvers,
     ports: endpoints.map((endpoint) => ({
       name: endpoint.name,
@@ -69,7 +72,7 @@ export function subject(settings: Settings, plan: Topology): Subject {
     portOffset: publish.portOffset,
     acme: {
       challenge: tls.challenge,
-      issuer: identity === undefined ? undefined : { identity, accountUris: [] },
+      issuer: identity === undefined ? undefined : { identity, accountUris: tls.acme.accountUris },
       orders: [
         { client: "Traefik", names: [hostname], challenge: "http-01", challengeKey: "vectis:publish.port80" },
         {
@@ -96,6 +99,7 @@ function hostsOf({ hostname, extraNames, acme }: Subject): string[] {
 }
 
 function questions(about: Subject): DnsQuestions {
+  if (about.records === "own") return { hosts: [], certificateNames: [], domains: [] };
   return {
     hosts: hostsOf(about),
     certificateNames: about.acme?.issuer === undefined ? [] : about.acme.orders.flatMap(({ names }) => names),
