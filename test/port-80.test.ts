@@ -7,7 +7,7 @@ import { sharedSite } from "./support/shared.ts";
 import type { Site } from "./support/site.ts";
 import { until } from "./support/wait.ts";
 
-const rounds = Number(process.env["VECTIS_TEST_ROUNDS"] ?? 6);
+const rounds = Number(process.env["VECTIS_TEST_ROUNDS"] ?? 20);
 const store = "/etc/traefik/acme/acme.json";
 
 let site: Site;
