@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, it } from "node:test";
-import { CaClient, renewalId } from "./ca.ts";
+import { CaClient, parseRenewalInfo, parseRetryAfter, renewalId } from "./ca.ts";
 import { TestPki } from "./test-pki.ts";
 import { leafFacts } from "./validate.ts";
 
@@ -13,11 +13,12 @@ const own = pki.issue({ subject: "/CN=localhost", names: ["localhost"], by: root
 const facts = leafFacts(own.pem);
 assert.ok(facts);
 
-let answer = { status: 200, body: "" };
+let answer: { status: number; body: string; retryAfter?: string } = { status: 200, body: "" };
 let asked = "";
 const server = createServer({ cert: own.pem, key: own.key }, (request, response) => {
   asked = request.url ?? "";
   response.statusCode = answer.status;
+  if (answer.retryAfter !== undefined) response.setHeader("retry-after", answer.retryAfter);
   response.end(answer.body);
 });
 let base = "";
@@ -72,7 +73,7 @@ describe("CaClient", () => {
 
   it("takes only a clear answer for not knowing a certificate", async () => {
     const ca = new CaClient(`${base}/dir`, root.pem);
-    for (const [status, knowledge] of [
+    for (const [status, kind] of [
       [200, "known"],
       [404, "unknown"],
       [400, "unknown"],
@@ -80,10 +81,79 @@ describe("CaClient", () => {
       [500, "unclear"],
     ] as const) {
       answer = { status, body: "" };
-      assert.equal(await ca.knows({ renewalInfo: `${base}/ari/` }, facts), knowledge);
+      assert.equal((await ca.renewalInfo({ renewalInfo: `${base}/ari/` }, facts)).kind, kind);
     }
     assert.equal(asked, `/ari/${renewalId(facts) ?? ""}`);
-    assert.equal(await ca.knows({}, facts), "unclear");
-    assert.equal(await ca.knows({ renewalInfo: "https://localhost:1/ari" }, facts), "unclear");
+    assert.equal((await ca.renewalInfo({}, facts)).kind, "unclear");
+    assert.equal((await ca.renewalInfo({ renewalInfo: "https://localhost:1/ari" }, facts)).kind, "unclear");
+  });
+
+  it("passes on the window, its explanation and Retry-After, also of a refusal", async () => {
+    const ca = new CaClient(`${base}/dir`, root.pem);
+    answer = { status: 200, body: RFC_EXAMPLE, retryAfter: "21600" };
+    assert.deepEqual(await ca.renewalInfo({ renewalInfo: `${base}/ari` }, facts), {
+      kind: "known",
+      window: { start: Date.UTC(2025, 0, 2, 4), end: Date.UTC(2025, 0, 3, 4) },
+      explanationUrl: "https://acme.example.com/docs/ari",
+      retryAfter: 6 * 3_600_000,
+    });
+    answer = { status: 429, body: "", retryAfter: "90" };
+    assert.deepEqual(await ca.renewalInfo({ renewalInfo: `${base}/ari` }, facts), {
+      kind: "unclear",
+      retryAfter: 90_000,
+    });
+  });
+});
+
+// RFC 9773 section 4.2.
+const RFC_EXAMPLE = JSON.stringify({
+  suggestedWindow: { start: "2025-01-02T04:00:00Z", end: "2025-01-03T04:00:00Z" },
+  explanationURL: "https://acme.example.com/docs/ari",
+});
+
+describe("parseRenewalInfo", () => {
+  const none = { window: undefined, explanationUrl: undefined };
+
+  it("reads fractions of a second, as draft-03 servers send them", () => {
+    const body = JSON.stringify({
+      suggestedWindow: { start: "2025-01-02T04:00:00.5Z", end: "2025-01-03T04:00:00.123456789Z" },
+    });
+    assert.deepEqual(parseRenewalInfo(body).window, {
+      start: Date.UTC(2025, 0, 2, 4, 0, 0, 500),
+      end: Date.UTC(2025, 0, 3, 4, 0, 0, 123),
+    });
+  });
+
+  it("calls a window that ends before or as it starts no window (RFC 9773 section 4.2)", () => {
+    for (const end of ["2025-01-02T04:00:00Z", "2025-01-01T04:00:00Z"]) {
+      const body = JSON.stringify({ suggestedWindow: { start: "2025-01-02T04:00:00Z", end } });
+      assert.deepEqual(parseRenewalInfo(body), none);
+    }
+  });
+
+  it("takes nonsense for nothing, and no explanation that is not a web address", () => {
+    for (const body of [
+      "",
+      "null",
+      "[]",
+      "{}",
+      '{"suggestedWindow":null}',
+      '{"suggestedWindow":{"start":1,"end":2}}',
+    ]) {
+      assert.deepEqual(parseRenewalInfo(body), none, body);
+    }
+    assert.deepEqual(parseRenewalInfo('{"explanationURL":"javascript:alert(1)"}'), none);
+    assert.equal(parseRenewalInfo('{"explanationURL":"https://ca.test/a\\nb"}').explanationUrl, "https://ca.test/ab");
+  });
+});
+
+describe("parseRetryAfter", () => {
+  it("reads seconds and dates (RFC 9110 section 10.2.3), and nothing else", () => {
+    const now = Date.UTC(2026, 10, 23, 12);
+    assert.equal(parseRetryAfter("120", now), 120_000);
+    assert.equal(parseRetryAfter("Mon, 23 Nov 2026 13:00:00 GMT", now), 3_600_000);
+    assert.equal(parseRetryAfter("Mon, 23 Nov 2026 11:00:00 GMT", now), 0);
+    assert.equal(parseRetryAfter("soon", now), undefined);
+    assert.equal(parseRetryAfter(undefined, now), undefined);
   });
 });

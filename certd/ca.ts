@@ -1,8 +1,9 @@
-// Asks an ACME CA cheap questions over HTTPS: is it there, does it still know a certificate.
+// Asks an ACME CA cheap questions over HTTPS: is it there, does it know a certificate, when should that be renewed.
 // Orders are acme.sh's business.
 import { readFileSync } from "node:fs";
 import { request } from "node:https";
 import { createSecureContext, type SecureContext } from "node:tls";
+import type { RenewalWindow } from "./schedule.ts";
 import type { LeafFacts } from "./validate.ts";
 
 /** The CA's directory as far as certd uses it. */
@@ -14,12 +15,27 @@ export interface Directory {
 export type DirectoryAnswer =
   { readonly kind: "answers"; readonly directory: Directory } | { readonly kind: "silent"; readonly cause: string };
 
-/** `unknown`: the CA answered that it does not know the certificate; `unclear`: no usable answer. */
-export type Knowledge = "known" | "unknown" | "unclear";
+/**
+ * What a CA says about a certificate. `unknown`: it answered that it does not know it; `unclear`: no usable answer.
+ * `retryAfter`: how long the CA wants to be left alone, in milliseconds.
+ */
+export type RenewalInfo =
+  | {
+      readonly kind: "known";
+      /** When the CA would like it renewed; `undefined` if it gave no valid window. */
+      readonly window: RenewalWindow | undefined;
+      /** A page that tells a person why. */
+      readonly explanationUrl: string | undefined;
+      readonly retryAfter: number | undefined;
+    }
+  | { readonly kind: "unknown" }
+  | { readonly kind: "unclear"; readonly retryAfter: number | undefined };
 
 interface Reply {
   readonly status: number;
   readonly body: string;
+  /** The Retry-After header. */
+  readonly retryAfter: string | undefined;
 }
 
 const SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt";
@@ -62,7 +78,9 @@ export class CaClient {
           body += chunk;
           if (body.length > LONGEST_BODY) call.destroy(new Error("the answer is too long"));
         });
-        response.once("end", () => resolve({ status: response.statusCode ?? 0, body }));
+        response.once("end", () =>
+          resolve({ status: response.statusCode ?? 0, body, retryAfter: response.headers["retry-after"] }),
+        );
         response.once("error", reject);
       });
       const timer = setTimeout(() => call.destroy(new Error("no answer within 10 s")), 10_000);
@@ -87,18 +105,61 @@ export class CaClient {
   }
 
   /**
-   * Whether the CA knows a certificate, by asking for its renewal information. Never rejects.
-   * A CA that lost its data answers 404, or 400 because not even the issuer is known to it (Pebble).
+   * Asks for a certificate's renewal information (RFC 9773 section 4.1), which also tells whether the CA knows the
+   * certificate. Never rejects. A CA that lost its data answers 404, or 400 because not even the issuer is known to it
+   * (Pebble).
    */
-  async knows(directory: Directory, leaf: LeafFacts): Promise<Knowledge> {
+  async renewalInfo(directory: Directory, leaf: LeafFacts): Promise<RenewalInfo> {
     const id = renewalId(leaf);
-    if (directory.renewalInfo === undefined || id === undefined) return "unclear";
+    if (directory.renewalInfo === undefined || id === undefined) return { kind: "unclear", retryAfter: undefined };
     try {
-      const { status } = await this.get(`${directory.renewalInfo.replace(/\/$/, "")}/${id}`);
-      if (status === 200) return "known";
-      return status === 400 || status === 404 || status === 410 ? "unknown" : "unclear";
+      const reply = await this.get(`${directory.renewalInfo.replace(/\/$/, "")}/${id}`);
+      const retryAfter = parseRetryAfter(reply.retryAfter, Date.now());
+      if (reply.status === 200) return { kind: "known", ...parseRenewalInfo(reply.body), retryAfter };
+      if (reply.status === 400 || reply.status === 404 || reply.status === 410) return { kind: "unknown" };
+      return { kind: "unclear", retryAfter };
     } catch {
-      return "unclear";
+      return { kind: "unclear", retryAfter: undefined };
     }
   }
+}
+
+/**
+ * A renewal information object (RFC 9773 section 4.2). One whose window ends before it starts is invalid; whatever
+ * cannot be read is left out.
+ */
+export function parseRenewalInfo(body: string): {
+  readonly window: RenewalWindow | undefined;
+  readonly explanationUrl: string | undefined;
+} {
+  const { suggestedWindow, explanationURL: url } = parseObject(body);
+  const time = (text: unknown): number => (typeof text === "string" ? Date.parse(text) : NaN);
+  const [start, end] = [time(suggestedWindow?.start), time(suggestedWindow?.end)];
+  return {
+    window: end > start ? { start, end } : undefined,
+    // It goes into a log: a URL as the parser writes it, and nothing else.
+    explanationUrl:
+      typeof url === "string" && /^https?:/.test(url) && URL.canParse(url) ? new URL(url).href : undefined,
+  };
+}
+
+function parseObject(body: string): {
+  readonly suggestedWindow?: { readonly start?: unknown; readonly end?: unknown } | null;
+  readonly explanationURL?: unknown;
+} {
+  try {
+    return Object(JSON.parse(body)) as object;
+  } catch {
+    return {};
+  }
+}
+
+/**
+ * A Retry-After header (RFC 9110 section 10.2.3), which is a number of seconds or a date, as milliseconds from `now`;
+ * `undefined` if absent or unreadable.
+ */
+export function parseRetryAfter(header: string | undefined, now: number): number | undefined {
+  if (header === undefined) return undefined;
+  const wait = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now;
+  return Number.isNaN(wait) ? undefined : Math.max(0, wait);
 }

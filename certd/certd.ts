@@ -494,7 +494,7 @@ export class Certd {
     const now = this.clock();
     if (this.state.value.forgotten === leaf.sha256) return;
     if (this.trusted.leaf === leaf.sha256 && now < this.trusted.until) return;
-    if ((await this.ca.knows(answer.directory, leaf)) !== "unknown" || this.stopping) return;
+    if ((await this.ca.renewalInfo(answer.directory, leaf)).kind !== "unknown" || this.stopping) return;
     this.log("The CA does not know the certificate in service; asking whether it knows the account.");
     const result = await this.driver.register();
     if (this.stopping) return;

@@ -16,15 +16,63 @@ function fractionOf(seed: string): number {
   return createHash("sha256").update(seed).digest().readUInt32BE(0) / 2 ** 32;
 }
 
+/** When a CA would like a certificate to be renewed (RFC 9773 section 4.2); milliseconds since the epoch. */
+export interface RenewalWindow {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** When a certificate is to be renewed, and on whose word. */
+export interface RenewalPlan {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  /** `ari`: inside the window that the CA suggests. `lifetime`: at a fraction of the certificate's lifetime. */
+  readonly basis: "ari" | "lifetime";
+}
+
+/** Lifetime left at a renewal: a third, half below ten days (Let's Encrypt's integration guide). */
+function marginOf(lifetime: number): number {
+  return lifetime < 10 * DAY ? lifetime / 2 : lifetime / 3;
+}
+
 /**
- * When a certificate is to be renewed: with a third of its lifetime left, half for lifetimes below ten days
- * (Let's Encrypt's integration guide), and up to a sixtieth of the lifetime earlier, so that many hosts do not
- * come at the same moment. The seed (hostname and serial) makes the choice repeatable.
+ * When a certificate is to be renewed if its CA suggests nothing: at the margin, and up to a sixtieth of the lifetime
+ * earlier, so that many hosts do not come at the same moment. The seed (hostname and serial) makes the choice repeatable.
  */
 export function renewalTime(validity: Validity, seed: string): number {
   const lifetime = validity.notAfter - validity.notBefore;
-  const remaining = lifetime < 10 * DAY ? lifetime / 2 : lifetime / 3;
-  return Math.round(validity.notAfter - remaining - (lifetime / 60) * fractionOf(seed));
+  return Math.round(validity.notAfter - marginOf(lifetime) - (lifetime / 60) * fractionOf(seed));
+}
+
+/**
+ * When a certificate is to be renewed: at a moment of the CA's window if it suggests one, else at a fraction of the
+ * lifetime. The moment is random over all seeds (RFC 9773 section 4.2 asks for that) and always the same for one.
+ *
+ * A window in the past means now. Two limits keep a CA's mistake from doing harm: nothing is renewed in its first hours
+ * (an eighth of the lifetime, 6 hours at most; a window that is always in the past would be an endless loop of orders),
+ * and nothing later than with half of the margin left.
+ */
+export function renewalPlan(validity: Validity, seed: string, window?: RenewalWindow): RenewalPlan {
+  if (window === undefined) return { at: renewalTime(validity, seed), basis: "lifetime" };
+  const lifetime = validity.notAfter - validity.notBefore;
+  const earliest = validity.notBefore + Math.min(lifetime / 8, 6 * HOUR);
+  const latest = validity.notAfter - marginOf(lifetime) / 2;
+  const limit = (time: number): number => Math.min(Math.max(time, earliest), latest);
+  const [start, end] = [limit(window.start), limit(window.end)];
+  return { at: Math.round(start + (end - start) * fractionOf(seed)), basis: "ari" };
+}
+
+/** When a renewal counts as overdue: half of the time between its planned moment and the certificate's end has passed. */
+export function overdueTime(notAfter: number, renewAt: number): number {
+  return renewAt + (notAfter - renewAt) / 2;
+}
+
+/**
+ * Wait before a CA is asked for its window again: what its Retry-After says (RFC 9773 section 4.3.1) between a minute and
+ * half a day, so that it is at least twice a day; 6 hours if it says nothing.
+ */
+export function renewalInfoInterval(retryAfter: number | undefined): number {
+  return retryAfter === undefined ? 6 * HOUR : Math.min(Math.max(retryAfter, MINUTE), 12 * HOUR);
 }
 
 /** Wait after the n-th failed order in a row (n >= 1): 1, 10, 100 minutes, then a day. */

@@ -58,6 +58,21 @@ test("S1: the host's router orders from the resolver whose store is acme.json", 
   assert.equal("caCertificates" in acme, false);
 });
 
+test("S14: the lifetime of the CA's certificates reaches Traefik in whole hours", () => {
+  for (const [lifetimeDays, hours] of [
+    [undefined, 2160],
+    [90, 2160],
+    [64, 1536],
+    [45, 1080],
+    [6.67, 160],
+    [6, 144],
+    [0.05, 1],
+  ] as const) {
+    const text = traefikStatic({ ...config, acme: { ...config.acme, lifetimeDays } });
+    assert.match(text, new RegExp(`certificatesDuration: ${hours}\n`));
+  }
+});
+
 test("a private CA's roots reach the resolver as a file", () => {
   const text = traefikStatic({ ...config, acme: { ...config.acme, caBundle: "PEM" } });
   assert.match(text, /caCertificates:\s+- \/etc\/traefik\/ca\.pem/);

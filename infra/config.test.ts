@@ -106,6 +106,30 @@ test("a password in clear is refused without being repeated", () => {
   assert.doesNotMatch(found.join(), /hunter2/);
 });
 
+test("a health token that is short or has spaces is refused without being repeated", () => {
+  for (const healthToken of ["too-short-token", "a long enough token", "tab\tseparated-token"]) {
+    const found = problems({ ...good, "vectis:healthToken": healthToken });
+    assert.match(found.join(), /^vectis:healthToken must be 16 to 256 of .*openssl rand -hex 32`$/);
+    assert.ok(!found.join().includes(healthToken));
+  }
+  assert.equal(parseSettings({ ...good, "vectis:healthToken": "dev-health-token" }).healthToken, "dev-health-token");
+});
+
+test("the certificates' lifetime is a number of days, 90 unless said otherwise", () => {
+  const withLifetime = (lifetimeDays: unknown) => ({
+    ...good,
+    "vectis:tls": JSON.stringify({ provider: "letsencrypt", acme: { lifetimeDays } }),
+  });
+  assert.equal(parseSettings(good).tls.acme.lifetimeDays, 90);
+  assert.equal(parseSettings(withLifetime(6.67)).tls.acme.lifetimeDays, 6.67);
+  assert.equal(parseSettings(withLifetime("45")).tls.acme.lifetimeDays, 45);
+  for (const wrong of [0, 400, "a week", -1]) {
+    assert.deepEqual(problems(withLifetime(wrong)), [
+      "vectis:tls.acme.lifetimeDays must be a number of days from 0.05 to 398, for example 45",
+    ]);
+  }
+});
+
 test("a CA bundle is PEM text, or the path of a file with it", (t) => {
   const folder = mkdtempSync(join(tmpdir(), "vectis-config-"));
   t.after(() => rmSync(folder, { recursive: true }));
@@ -130,7 +154,7 @@ test("a CA bundle is PEM text, or the path of a file with it", (t) => {
 test("Pulumi.yaml declares the keys that are read here, but for the optional secret ones", () => {
   const project = parse(readFileSync("Pulumi.yaml", "utf8")) as { config: Record<string, unknown> };
   // A key with secret values can be neither required nor given a default there.
-  const secret = ["mailboxes", "challengeToken"];
+  const secret = ["mailboxes", "challengeToken", "healthToken"];
   assert.deepEqual(Object.keys(project.config).sort(), configKeys.filter((key) => !secret.includes(key)).sort());
 });
 

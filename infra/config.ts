@@ -70,6 +70,13 @@ const accountUri = v.pipe(
   ),
 );
 
+const lifetimeProblem = "must be a number of days from 0.05 to 398, for example 45";
+const lifetimeDays = v.pipe(
+  v.union([v.number(), v.pipe(v.string(), v.regex(/^\d+(\.\d+)?$/), v.transform(Number))], lifetimeProblem),
+  v.minValue(0.05, lifetimeProblem),
+  v.maxValue(398, lifetimeProblem),
+);
+
 const acme = v.strictObject({
   /** The ACME directory. Default: Let's Encrypt's production directory. */
   directory: v.optional(directory, "production"),
@@ -77,6 +84,11 @@ const acme = v.strictObject({
   caBundle: v.optional(caBundle),
   /** Key of the certificates. Default: ec-256. */
   keyType: v.optional(v.picklist(["ec-256", "ec-384"], "must be ec-256 or ec-384"), "ec-256"),
+  /**
+   * Lifetime in days of the certificates that the CA issues, 0.05 to 398; fractions count (Let's Encrypt's shortlived
+   * profile: 6.67). Traefik, which has no ARI, plans its renewals by it; certd reads the certificate. Default: 90.
+   */
+  lifetimeDays: v.optional(lifetimeDays, 90),
   /** Name of the CA in CAA records (RFC 8659 section 4.2). Default: Let's Encrypt's for its own directories, else none. */
   caaIdentity: v.optional(domain("ca.example.com")),
   /** Accounts that CAA records shall admit alone (RFC 8657 section 3): Traefik's and the sidecar's. Default: any. */
@@ -153,6 +165,16 @@ const schema = v.strictObject({
       v.regex(/^[\x21-\x7e]{20,}$/, "must be one API token without spaces; set it with --secret"),
     ),
   ),
+  /** Bearer token of the health API and the metrics; secret. Default: neither is there. */
+  healthToken: v.optional(
+    v.pipe(
+      v.string("must be text"),
+      v.regex(
+        /^[A-Za-z0-9._~+/-]{16,256}=*$/,
+        'must be 16 to 256 of A-Z, a-z, 0-9, ".", "_", "~", "+", "/" and "-", for example from `openssl rand -hex 32`',
+      ),
+    ),
+  ),
   /** DNS servers of the containers. Default: those of the Docker host. */
   resolvers: v.optional(v.array(address, "must be a list of IP addresses, for example [192.0.2.53]"), []),
   mailboxes: v.optional(v.array(mailbox, "must be a list of { address, passwordHash }"), []),
@@ -174,7 +196,7 @@ export type Settings = v.InferOutput<typeof schema>;
 /** The configuration keys that exist, without the project's namespace; Pulumi.yaml declares the same. */
 export const configKeys: readonly string[] = Object.keys(schema.entries);
 
-const plainKeys = new Set(["name", "hostname", "data", "challengeToken"]);
+const plainKeys = new Set(["name", "hostname", "data", "challengeToken", "healthToken"]);
 
 /**
  * Checks stack configuration as the engine hands it over: texts by key, structured values as JSON.

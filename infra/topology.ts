@@ -127,6 +127,7 @@ export function topology(settings: Settings): Topology {
         caBundle: tls.acme.caBundle,
         email: tls.email,
         keyType: tls.acme.keyType,
+        lifetimeDays: tls.acme.lifetimeDays,
       },
       policy,
     },
