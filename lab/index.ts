@@ -1,12 +1,13 @@
-// A small internet for development and tests: an ACME CA (Pebble), an authoritative DNS server (Knot) and two mail sinks
-// on one network. The product knows only their names and addresses, from its own stack config.
+// A small internet for development and tests, on one network: an ACME CA (Pebble), an authoritative DNS server (Knot) with a
+// resolver, a stand-in for the Cloudflare API, and two mail sinks. The product knows only their names and addresses.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import { caHostname, labAddresses } from "./addresses.ts";
+import { apiHostname, caHostname, labAddresses } from "./addresses.ts";
+import { bundle } from "./cloudflare/bundle.ts";
 import { labImage } from "./image.ts";
-import { labZones, renderKnotConf } from "./zones.ts";
+import { labZones, renderKnotConf, renderUnboundConf, updateKey } from "./zones.ts";
 
 const config = new pulumi.Config();
 const name = config.require("name");
@@ -31,6 +32,8 @@ interface LabContainer {
   readonly healthy: string;
   readonly args?: Omit<docker.ContainerArgs, "image">;
   readonly after?: docker.Container[];
+  /** A container whose replacement replaces this one: it holds what that one said at its start. */
+  readonly follows?: docker.Container;
 }
 
 /** No capabilities, no root: every server here listens as an ordinary user, low ports are open to it in a container. */
@@ -58,7 +61,10 @@ function labContainer(role: string, what: LabContainer): docker.Container {
       memorySwap: what.memory,
       logDriver: "json-file",
       logOpts: { "max-file": "2", "max-size": "10m" },
-      labels: [{ label: "vectis.lab", value: name }],
+      labels: [
+        { label: "vectis.lab", value: name },
+        ...(what.follows === undefined ? [] : [{ label: "vectis.lab.follows", value: what.follows.id }]),
+      ],
       destroyGraceSeconds: 5,
       healthcheck: {
         tests: ["CMD-SHELL", what.healthy],
@@ -84,7 +90,9 @@ const dns = labContainer("dns", {
   image: labImage("knot"),
   memory: 128,
   address: at.dns,
-  healthy: "kdig +short +retry=0 +time=1 @127.0.0.1 vectis.test SOA | grep -q .",
+  healthy: Object.keys(zones)
+    .map((zone) => `kdig +short +retry=0 +time=1 @127.0.0.1 ${zone} DNSKEY | grep -q .`)
+    .join(" && "),
   args: {
     uploads: [
       { file: "/etc/knot/knot.conf", content: renderKnotConf(Object.keys(zones)), permissions: "0444" },
@@ -97,7 +105,56 @@ const dns = labContainer("dns", {
   },
 });
 
+const resolver = labContainer("resolver", {
+  image: labImage("resolver"),
+  memory: 128,
+  address: at.resolver,
+  healthy: "kdig +short +retry=0 +time=1 @127.0.0.1 sink.test SOA | grep -q .",
+  follows: dns,
+  args: {
+    command: ["resolver", at.dns, ...Object.keys(zones)],
+    uploads: [
+      {
+        file: "/etc/unbound/lab.conf",
+        content: renderUnboundConf(Object.keys(zones), at.dns),
+        permissions: "0444",
+      },
+    ],
+  },
+});
+
 const https = (file: string) => readFileSync(join(import.meta.dirname, "../.vectis/lab", file), "utf8");
+/** Readable inside the container only; nobody else runs there. */
+const httpsUploads = (hostname: string, folder: string) => [
+  { file: `${folder}/leaf.pem`, content: https(`${hostname}.pem`), permissions: "0444" },
+  { file: `${folder}/leaf-key.pem`, content: pulumi.secret(https(`${hostname}-key.pem`)), permissions: "0444" },
+];
+
+// What the API knows outlives its container: a later version of the lab finds the records that a stack has made.
+const records = new docker.Volume("cloudflare", {
+  name: `${name}-cloudflare`,
+  labels: [{ label: "vectis.lab", value: name }],
+});
+const cloudflare = labContainer("cloudflare", {
+  image: labImage("cloudflare"),
+  memory: 192,
+  aliases: [apiHostname],
+  healthy: "bash -c '</dev/tcp/127.0.0.1/8080'",
+  follows: dns,
+  args: {
+    command: [
+      ...["node", "/usr/local/lib/lab-cloudflare/main.mjs"],
+      ...[at.dns, `${updateKey.algorithm}:${updateKey.name}`, updateKey.secret],
+    ],
+    ports: [{ internal: 8080, external: publish + 1, ip: "127.0.0.1" }],
+    volumes: [{ volumeName: records.name, containerPath: "/var/lib/lab-cloudflare" }],
+    uploads: [
+      { file: "/usr/local/lib/lab-cloudflare/main.mjs", content: bundle(), permissions: "0444" },
+      ...httpsUploads(apiHostname, "/etc/lab-cloudflare"),
+    ],
+  },
+});
+
 const ca = labContainer("ca", {
   image: labImage("pebble"),
   memory: 256,
@@ -122,8 +179,8 @@ const ca = labContainer("ca", {
           pebble: {
             listenAddress: "0.0.0.0:14000",
             managementListenAddress: "0.0.0.0:15000",
-            certificate: "/etc/pebble/https-leaf.pem",
-            privateKey: "/etc/pebble/https-leaf-key.pem",
+            certificate: "/etc/pebble/leaf.pem",
+            privateKey: "/etc/pebble/leaf-key.pem",
             httpPort: 80,
             tlsPort: 443,
             certificateValidityPeriod: config.requireNumber("certificateSeconds"),
@@ -132,13 +189,7 @@ const ca = labContainer("ca", {
         permissions: "0444",
       },
       { file: "/etc/pebble/https-ca.pem", content: https("https-ca.pem"), permissions: "0444" },
-      { file: "/etc/pebble/https-leaf.pem", content: https("https-leaf.pem"), permissions: "0444" },
-      {
-        file: "/etc/pebble/https-leaf-key.pem",
-        content: pulumi.secret(https("https-leaf-key.pem")),
-        // Readable inside the container only; nobody else runs there.
-        permissions: "0444",
-      },
+      ...httpsUploads(caHostname, "/etc/pebble"),
     ],
   },
 });
@@ -168,4 +219,6 @@ export const directory = `https://${caHostname}:14000/dir`;
 export const management = `https://127.0.0.1:${publish}`;
 export const dnsAddress = at.dns;
 export const networkName = network.name;
-export const containers = [dns, ca, ...sinks].map((container) => container.name);
+export const cloudflareApi = `http://127.0.0.1:${publish + 1}/client/v4`;
+export const resolverAddress = at.resolver;
+export const containers = [dns, resolver, cloudflare, ca, ...sinks].map((container) => container.name);

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { labAddresses } from "./addresses.ts";
-import { labZones, renderKnotConf } from "./zones.ts";
+import { labZones, renderKnotConf, renderUnboundConf } from "./zones.ts";
 
-test("the zones name the server, the mail host and both sinks", () => {
+test("the zones name the server and both sinks; those of the Cloudflare API are empty else", () => {
   const zones = labZones(labAddresses("10.213.0.0/24"));
   assert.deepEqual(zones, {
     "vectis.test": [
@@ -12,7 +12,14 @@ test("the zones name the server, the mail host and both sinks", () => {
       "@ SOA ns hostmaster 1 3600 600 604800 5",
       "@ NS ns",
       "ns A 10.213.0.53",
-      "@ MX 10 mail",
+      "",
+    ].join("\n"),
+    "vectis-two.test": [
+      "$ORIGIN vectis-two.test.",
+      "$TTL 5",
+      "@ SOA ns hostmaster 1 3600 600 604800 5",
+      "@ NS ns",
+      "ns A 10.213.0.53",
       "",
     ].join("\n"),
     "sink.test": [
@@ -32,6 +39,12 @@ test("the zones name the server, the mail host and both sinks", () => {
 
 test("knot.conf lists every zone", () => {
   assert.match(renderKnotConf(["a.test", "b.test"]), /^zone:\n {2}- domain: a\.test\n {2}- domain: b\.test\n$/m);
+});
+
+test("the resolver knows every zone and refuses the rest", () => {
+  const conf = renderUnboundConf(["a.test", "b.test"], "10.213.0.53");
+  assert.match(conf, /^ {4}local-zone: \. refuse\n {4}local-zone: a\.test\. transparent\n/m);
+  assert.match(conf, /stub-zone:\n {4}name: b\.test\.\n {4}stub-addr: 10\.213\.0\.53\n$/);
 });
 
 test("a subnet that is no /24 is refused with an example", () => {

@@ -17,6 +17,7 @@ import {
   type Verdict,
 } from "../../cli/verdict.ts";
 import { missing } from "../../cli/verify.ts";
+import { CloudflareApi } from "./cloudflare.ts";
 import { docker, inspect, kinds, logs, named, removeAll, usedSubnets } from "./docker.ts";
 import { TestProject, type StackFile } from "./pulumi.ts";
 import { until, type Patience } from "./wait.ts";
@@ -33,13 +34,19 @@ export class Lab {
   readonly project: TestProject;
   readonly directory = "https://acme.vectis-lab.test:14000/dir";
   readonly dns: string;
+  /** Address of the resolver that validates the lab's zones. */
+  readonly resolver: string;
+  readonly cloudflare: CloudflareApi;
   readonly sinks: { readonly tls: Sink; readonly plain: Sink };
   readonly #management: number;
 
   constructor(name: string, folder: string, subnet: string, management: number) {
     this.name = name;
     this.#management = management;
-    this.dns = labAddresses(subnet).dns;
+    const at = labAddresses(subnet);
+    this.dns = at.dns;
+    this.resolver = at.resolver;
+    this.cloudflare = new CloudflareApi(name, management + 1);
     this.sinks = {
       tls: { container: `${name}-sink-tls`, domain: `tls.${sinkZone}` },
       plain: { container: `${name}-sink-plain`, domain: `plain.${sinkZone}` },
@@ -54,7 +61,16 @@ export class Lab {
     return `${this.name}-ca`;
   }
 
-  /** What the CA's own HTTPS certificate chains to. */
+  /**
+   * What the lab's DNS answers: one line for each record of the answer, without name and type.
+   * @param options as kdig takes them, for example `+dnssec`, or `@ADDRESS` of another server
+   */
+  async dig(name: string, type: string, ...options: readonly string[]): Promise<string[]> {
+    const answer = await docker("exec", `${this.name}-dns`, "kdig", "+short", "@127.0.0.1", ...options, name, type);
+    return answer.split("\n").filter((line) => line !== "");
+  }
+
+  /** What the CA's own HTTPS certificate chains to, and that of the Cloudflare API. */
   static get httpsRoot(): string {
     return readFileSync(join(projectRoot, ".vectis", "lab", "https-ca.pem"), "utf8");
   }
@@ -286,7 +302,7 @@ const managementPort = 1_500;
  * there on the kernel takes ports for outgoing connections, and one that was free is in use a moment later.
  */
 async function freeOffset(): Promise<number> {
-  const ports = [80, managementPort, ...clearTextPorts, ...tlsServices.map(({ port }) => port)];
+  const ports = [80, managementPort, managementPort + 1, ...clearTextPorts, ...tlsServices.map(({ port }) => port)];
   for (let offset = 12_000; offset <= 30_000; offset += 2_000) {
     const free = await Promise.all(ports.map((port) => isFree(offset + port)));
     if (free.every(Boolean)) return offset;
