@@ -11,6 +11,8 @@ const HEAD = "// certd, bundled from sources ";
 
 function sourceHash(): string {
   const hash = createHash("sha256");
+  // Its exact versions say what is bundled from elsewhere.
+  hash.update(readFileSync(join(SOURCES, "..", "package.json")));
   const files = readdirSync(SOURCES).filter((name) => /\.ts$/.test(name) && !/^test-|\.test\.ts$/.test(name));
   for (const name of files.sort())
     hash

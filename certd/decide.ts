@@ -20,7 +20,12 @@ export type Candidate =
 
 export interface Observation {
   readonly now: number;
-  readonly wanted: { readonly names: readonly string[]; readonly keyType: string; readonly origin: Origin };
+  readonly wanted: {
+    readonly names: readonly string[];
+    /** `undefined`: the source cannot be asked for a certificate, so nothing is ordered. */
+    readonly keyType: string | undefined;
+    readonly origin: Origin;
+  };
   /** `undefined`: nothing is published, or what is published is damaged. */
   readonly published: Published | undefined;
   readonly candidate: Candidate;
@@ -106,7 +111,7 @@ function difference(leaf: LeafFacts, wanted: Observation["wanted"]): string | un
 }
 
 function orderReason(o: Observation): { why?: string; renewAt?: number } {
-  if (o.candidate.kind === "busy") return {};
+  if (o.candidate.kind === "busy" || o.wanted.keyType === undefined) return {};
   const leaf = reference(o);
   if (leaf === undefined) {
     if (o.candidate.kind !== "refused") return { why: "no certificate is stored" };

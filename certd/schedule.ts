@@ -86,6 +86,11 @@ export function interruptionBackoff(interruptions: number): number {
   return [0, 0, 5 * SECOND, 10 * SECOND, 30 * SECOND][interruptions] ?? MINUTE;
 }
 
+/** Whether a moment has come; one further away than a day comes from a clock that was set back. */
+export function passed(moment: number, now: number): boolean {
+  return now >= moment || moment - now > DAY;
+}
+
 /** Whether a directory belongs to a public CA that must not be asked often. */
 export function isPublicCa(directory: string): boolean {
   return /(^|\.)letsencrypt\.org$/.test(new URL(directory).hostname);

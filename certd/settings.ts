@@ -1,5 +1,6 @@
 // What certd is told: the type of CERTD_CONFIG, shared with the stack program, and its strict parser.
 // Pure: reads no environment and no file. The stack writes the value, certd parses it; nothing in it is secret.
+import * as v from "valibot";
 
 /** Key types that a certificate can be ordered with. */
 export const KEY_TYPES = ["ec-256", "ec-384"] as const;
@@ -8,50 +9,6 @@ export type KeyType = (typeof KEY_TYPES)[number];
 /** How a probe reaches TLS: at once, or after STARTTLS in SMTP (RFC 3207). */
 export const PROBE_MODES = ["implicit", "starttls-smtp"] as const;
 export type ProbeMode = (typeof PROBE_MODES)[number];
-
-/** A TCP endpoint inside the container network. */
-export interface Endpoint {
-  readonly host: string;
-  /** 1 to 65535. */
-  readonly port: number;
-}
-
-/** One port that must serve the published generation. */
-export interface ProbeTarget extends Endpoint {
-  readonly mode: ProbeMode;
-}
-
-/** Certificates from an ACME CA, ordered by acme.sh over HTTP-01. */
-export interface AcmeSource {
-  readonly kind: "acme";
-  /** The CA's directory URL (RFC 8555 section 7.1.1), https only. */
-  readonly directory: string;
-  /** PEM roots that replace the system's for the CA's HTTPS endpoint; for a private CA only. */
-  readonly caBundle?: string;
-  /** Account contact; optional, Let's Encrypt does not store it. */
-  readonly email?: string;
-  readonly challenge: "http-01";
-  /** Port on which the challenge is answered inside the container; the proxy on port 80 forwards to it. */
-  readonly httpPort: number;
-  readonly keyType: KeyType;
-  /** The proxy that owns port 80. If given, the way through it back to certd is tried before every order. */
-  readonly challengeRoute?: Endpoint;
-}
-
-/** Everything that produces certificates. New kinds are added here; the rest of certd sees candidates only. */
-export type Source = AcmeSource;
-
-export interface Settings {
-  /** Names of the mail certificate, lower case, the hostname first; at least one, no duplicates. */
-  readonly names: readonly string[];
-  readonly source: Source;
-  /** Ports that must serve what is published. */
-  readonly probes: readonly ProbeTarget[];
-  /** The HTTPS endpoint with a certificate of its own, watched so that it comes to have one. */
-  readonly https?: Endpoint;
-  /** Generations kept in the volume besides the current one's own, 2 to 20; default 3. */
-  readonly keepGenerations: number;
-}
 
 /** All problems of a configuration in one message. */
 export class SettingsError extends Error {
@@ -75,183 +32,184 @@ export function isDnsName(text: string, wildcard: boolean): boolean {
   return name.length <= 253 && labels.length >= 2 && labels.every((label) => LABEL.test(label));
 }
 
-type Fields = Readonly<Record<string, unknown>>;
+const text = (good: string) => {
+  const message = `must be a text, for example ${good}`;
+  return v.pipe(v.string(message), v.nonEmpty(message));
+};
+const whole = (low: number, high: number) => {
+  const message = `must be a whole number from ${low} to ${high}`;
+  return v.pipe(v.number(message), v.integer(message), v.minValue(low, message), v.maxValue(high, message));
+};
+const port = whole(1, 65535);
 
-/** Walks one JSON object, noting every problem with the path of the field. */
-class Reader {
-  readonly problems: string[];
-  private readonly fields: Fields;
-  private readonly path: string;
-
-  constructor(problems: string[], path: string, fields: Fields, known: readonly string[]) {
-    this.problems = problems;
-    this.path = path;
-    this.fields = fields;
-    for (const key of Object.keys(fields)) {
-      if (!known.includes(key)) problems.push(`${this.at(key)} is not a setting; known here: ${known.join(", ")}`);
-    }
-  }
-
-  at(key: string): string {
-    return this.path === "" ? key : `${this.path}.${key}`;
-  }
-
-  get(key: string): unknown {
-    return this.fields[key];
-  }
-
-  complain(key: string, what: string): undefined {
-    this.problems.push(`${this.at(key)} ${what}`);
-    return undefined;
-  }
-
-  text(key: string, good: string): string {
-    const value = this.fields[key];
-    if (typeof value === "string" && value !== "") return value;
-    this.complain(key, `must be a text, for example ${good}`);
-    return "";
-  }
-
-  optionalText(key: string, good: string): string | undefined {
-    return this.fields[key] === undefined ? undefined : this.text(key, good);
-  }
-
-  integer(key: string, low: number, high: number, fallback?: number): number {
-    const value = this.fields[key];
-    if (value === undefined && fallback !== undefined) return fallback;
-    if (typeof value === "number" && Number.isInteger(value) && value >= low && value <= high) return value;
-    this.complain(key, `must be a whole number from ${low} to ${high}`);
-    return low;
-  }
-
-  oneOf<T extends string>(key: string, allowed: readonly [T, ...T[]]): T {
-    const value = this.fields[key];
-    const found = allowed.find((choice) => choice === value);
-    if (found !== undefined) return found;
-    this.complain(key, `must be one of ${allowed.join(", ")}`);
-    return allowed[0];
-  }
-
-  object(key: string, known: readonly string[]): Reader | undefined {
-    const value = this.fields[key];
-    return isFields(value)
-      ? new Reader(this.problems, this.at(key), value, known)
-      : this.complain(key, "must be an object");
-  }
-
-  endpoint(key: string): Endpoint | undefined {
-    if (this.fields[key] === undefined) return undefined;
-    const reader = this.object(key, ["host", "port"]);
-    return reader && { host: reader.text("host", "traefik"), port: reader.integer("port", 1, 65535) };
-  }
+/** Reports a problem of one element of a list, with its index in the path. */
+type Complain = (index: number, message: string) => void;
+function eachOf<T>(judge: (list: readonly T[], complain: Complain) => void) {
+  return v.rawCheck<T[]>(({ dataset, addIssue }) => {
+    if (!dataset.typed) return;
+    const list = dataset.value;
+    judge(list, (key, message) =>
+      addIssue({ message, path: [{ type: "array", origin: "value", input: list, key, value: list[key] }] }),
+    );
+  });
 }
 
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function readNames(reader: Reader): string[] {
-  const value = reader.get("names");
-  if (!Array.isArray(value) || value.length === 0) {
-    reader.complain("names", 'must be a list with the hostname first, for example ["mail.example.com"]');
-    return [];
-  }
-  const names: string[] = [];
-  value.forEach((name: unknown, index) => {
-    if (typeof name !== "string" || !isDnsName(name, index > 0)) {
+const names = v.pipe(
+  v.array(
+    v.string("must be a host name, for example mail.example.com"),
+    'must be a list with the hostname first, for example ["mail.example.com"]',
+  ),
+  v.minLength(1, 'must be a list with the hostname first, for example ["mail.example.com"]'),
+  eachOf<string>((list, complain) =>
+    list.forEach((name, index) => {
       const what = index === 0 ? "a lower-case host name" : "a lower-case host name or wildcard";
-      reader.complain(`names[${index}]`, `must be ${what}, for example mail.example.com`);
-    } else if (names.includes(name)) {
-      reader.complain(`names[${index}]`, `repeats ${name}`);
-    } else {
-      names.push(name);
-    }
-  });
-  return names;
+      if (!isDnsName(name, index > 0)) complain(index, `must be ${what}, for example mail.example.com`);
+      else if (list.indexOf(name) < index) complain(index, `repeats ${name}`);
+    }),
+  ),
+);
+
+const goodDirectory = "https://acme-v02.api.letsencrypt.org/directory";
+
+/** A TCP endpoint inside the container network. */
+const endpoint = v.strictObject(
+  { host: text("traefik"), port },
+  'must be an object such as {"host": "traefik", "port": 443}',
+);
+
+/** Certificates from an ACME CA, ordered by acme.sh. */
+const acmeSource = v.strictObject({
+  kind: v.literal("acme"),
+  /** The CA's directory URL (RFC 8555 section 7.1.1), https only. */
+  directory: v.pipe(
+    text(goodDirectory),
+    // The value travels through a shell file and a command line: plain URL characters only.
+    v.check(
+      (url) => URL.canParse(url) && new URL(url).protocol === "https:" && /^[A-Za-z0-9:/?&=._~%@+-]+$/.test(url),
+      `must be an https URL, for example ${goodDirectory}`,
+    ),
+  ),
+  /** PEM roots that replace the system's for the CA's HTTPS endpoint; for a private CA only. */
+  caBundle: v.exactOptional(
+    v.pipe(
+      text("a PEM certificate"),
+      v.includes("-----BEGIN CERTIFICATE-----", "must hold PEM certificates (-----BEGIN CERTIFICATE-----)"),
+    ),
+  ),
+  /** Account contact; optional, Let's Encrypt does not store it. */
+  email: v.exactOptional(
+    v.pipe(
+      text("admin@example.com"),
+      v.regex(/^[^\s@'"\\]+@[^\s@'"\\]+$/, "must be a mail address, for example admin@example.com"),
+    ),
+  ),
+  challenge: v.picklist(["http-01", "dns-01"], "must be http-01 or dns-01"),
+  /** Port on which HTTP-01 is answered inside the container; the proxy on port 80 forwards to it. Default 8080. */
+  httpPort: v.optional(port, 8080),
+  keyType: v.picklist(KEY_TYPES, `must be one of ${KEY_TYPES.join(", ")}`),
+  /** The proxy that owns port 80. If given, the way through it back to certd is tried before every HTTP-01 order. */
+  challengeRoute: v.exactOptional(endpoint),
+  /** For DNS-01 at Cloudflare: the id of the zone, or ids by zone name, of which the longest suffix of a name counts. */
+  dns: v.exactOptional(
+    v.strictObject({
+      zoneId: v.exactOptional(text("3f2a7c1e9b8d4065a1c2d3e4f5061728")),
+      zones: v.exactOptional(v.record(v.string(), text("3f2a7c1e9b8d4065a1c2d3e4f5061728"))),
+    }),
+  ),
+});
+
+const absolutePath = v.pipe(
+  text("/etc/vectis/certs/fullchain.pem"),
+  v.startsWith("/", "must be an absolute path, for example /etc/vectis/certs/fullchain.pem"),
+);
+
+/** Certificates that someone else puts into files: the operator (`custom`) or the stack's own CA (`internal`). */
+const filesSource = v.strictObject({
+  kind: v.picklist(["custom", "internal"], "must be custom or internal"),
+  /** Path of the PEM chain inside the container, leaf first. */
+  fullchain: absolutePath,
+  /** Path of the PEM key inside the container. */
+  privkey: absolutePath,
+});
+
+const probeTarget = v.strictObject(
+  { host: text("dovecot"), port, mode: v.picklist(PROBE_MODES, `must be one of ${PROBE_MODES.join(", ")}`) },
+  'must be an object such as {"port": 993, "host": "dovecot", "mode": "implicit"}',
+);
+
+const settings = v.strictObject(
+  {
+    /** Names of the mail certificate, lower case, the hostname first; at least one, no duplicates. */
+    names,
+    source: v.variant("kind", [acmeSource, filesSource], "must be an object whose kind is acme, custom or internal"),
+    /** Ports that must serve what is published. */
+    probes: v.pipe(
+      v.array(probeTarget, "must be a list of ports to compare with what is published"),
+      eachOf<v.InferOutput<typeof probeTarget>>((list, complain) => {
+        const at = list.map(({ host, port }) => `${host}:${port}`);
+        at.forEach((name, index) => {
+          if (at.indexOf(name) < index) complain(index, `repeats ${name}`);
+        });
+      }),
+    ),
+    /** The HTTPS endpoint, watched so that it comes to have its certificate. */
+    https: v.exactOptional(endpoint),
+    /** Generations kept in the volume besides the current one's own, 2 to 20; default 3. */
+    keepGenerations: v.optional(whole(2, 20), 3),
+    /** What Traefik's watched folder is to hold. */
+    traefik: v.exactOptional(
+      v.strictObject({
+        /** Text of its `vectis.yml`. */
+        routes: text("http: {}"),
+        /** Whether HTTPS has a certificate of its own or serves the published one. */
+        certificate: v.picklist(["own", "shared"], "must be own or shared"),
+      }),
+    ),
+    /** Where certd's HTTP API listens inside the network. */
+    api: v.exactOptional(v.strictObject({ port })),
+    /** Text of the MTA-STS policy (RFC 8461) that the API serves. */
+    mtaStsPolicy: v.exactOptional(text("version: STSv1")),
+  },
+  "it must be one JSON object",
+);
+
+export type Settings = v.InferOutput<typeof settings>;
+export type Source = Settings["source"];
+export type AcmeSource = v.InferOutput<typeof acmeSource>;
+export type FilesSource = v.InferOutput<typeof filesSource>;
+export type Endpoint = v.InferOutput<typeof endpoint>;
+/** One port that must serve the published generation. */
+export type ProbeTarget = v.InferOutput<typeof probeTarget>;
+
+/** `source.directory`, `probes[0].port`: where an issue is. */
+function place(issue: v.BaseIssue<unknown>): string {
+  return (issue.path ?? [])
+    .map(({ type, key }) => (type === "array" ? `[${String(key)}]` : `.${String(key)}`))
+    .join("")
+    .replace(/^\./, "");
 }
 
-function readDirectory(reader: Reader): string {
-  const good = "https://acme-v02.api.letsencrypt.org/directory";
-  const text = reader.text("directory", good);
-  if (text === "") return "";
-  // The value travels through a shell file and a command line: plain URL characters only.
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol !== "https:" || !/^[A-Za-z0-9:/?&=._~%@+-]+$/.test(text)) {
-    reader.complain("directory", `must be an https URL, for example ${good}`);
-  }
-  return text;
-}
-
-function readSource(reader: Reader): Source | undefined {
-  const known = ["kind", "directory", "caBundle", "email", "challenge", "httpPort", "keyType", "challengeRoute"];
-  const source = reader.object("source", known);
-  if (source === undefined) return undefined;
-  const caBundle = source.optionalText("caBundle", "a PEM certificate");
-  if (caBundle !== undefined && !caBundle.includes("-----BEGIN CERTIFICATE-----")) {
-    source.complain("caBundle", "must hold PEM certificates (-----BEGIN CERTIFICATE-----)");
-  }
-  const email = source.optionalText("email", "admin@example.com");
-  if (email !== undefined && !/^[^\s@'"\\]+@[^\s@'"\\]+$/.test(email)) {
-    source.complain("email", "must be a mail address, for example admin@example.com");
-  }
-  const challengeRoute = source.endpoint("challengeRoute");
-  return {
-    kind: source.oneOf("kind", ["acme"]),
-    directory: readDirectory(source),
-    ...(caBundle === undefined ? {} : { caBundle }),
-    ...(email === undefined ? {} : { email }),
-    challenge: source.oneOf("challenge", ["http-01"]),
-    httpPort: source.integer("httpPort", 1, 65535, 8080),
-    keyType: source.oneOf("keyType", KEY_TYPES),
-    ...(challengeRoute === undefined ? {} : { challengeRoute }),
-  };
-}
-
-function readProbes(reader: Reader): ProbeTarget[] {
-  const value = reader.get("probes");
-  if (!Array.isArray(value)) {
-    reader.complain("probes", "must be a list of ports to compare with what is published");
-    return [];
-  }
-  const seen = new Set<string>();
-  return value.flatMap((item: unknown, index): ProbeTarget[] => {
-    const at = `probes[${index}]`;
-    if (!isFields(item)) {
-      reader.complain(at, 'must be an object such as {"port": 993, "host": "dovecot", "mode": "implicit"}');
-      return [];
-    }
-    const probe = new Reader(reader.problems, reader.at(at), item, ["port", "host", "mode"]);
-    const target = {
-      port: probe.integer("port", 1, 65535),
-      host: probe.text("host", "dovecot"),
-      mode: probe.oneOf("mode", PROBE_MODES),
-    };
-    const name = `${target.host}:${target.port}`;
-    if (seen.has(name)) reader.complain(at, `repeats ${name}`);
-    seen.add(name);
-    return [target];
-  });
+function problem(issue: v.BaseIssue<unknown>): string {
+  const where = place(issue);
+  if (where === "") return issue.message;
+  if (issue.type === "strict_object" && issue.expected === "never") return `${where} is not a setting`;
+  return issue.type === "strict_object" && issue.received === "undefined"
+    ? `${where} is missing`
+    : `${where} ${issue.message}`;
 }
 
 /**
  * Parses the text of CERTD_CONFIG.
  * @throws SettingsError with every problem found, not only the first.
  */
-export function parseSettings(text: string | undefined): Settings {
+export function parseSettings(config: string | undefined): Settings {
   let value: unknown;
   try {
-    value = JSON.parse(text ?? "");
+    value = JSON.parse(config ?? "");
   } catch (error) {
     throw new SettingsError([`it must be one JSON object: ${error instanceof Error ? error.message : String(error)}`]);
   }
-  if (!isFields(value)) throw new SettingsError(["it must be one JSON object"]);
-  const problems: string[] = [];
-  const reader = new Reader(problems, "", value, ["names", "source", "probes", "https", "keepGenerations"]);
-  const names = readNames(reader);
-  const source = readSource(reader);
-  const probes = readProbes(reader);
-  const https = reader.endpoint("https");
-  const keepGenerations = reader.integer("keepGenerations", 2, 20, 3);
-  if (problems.length > 0 || source === undefined) throw new SettingsError(problems);
-  return { names, source, probes, ...(https === undefined ? {} : { https }), keepGenerations };
+  const result = v.safeParse(settings, value);
+  if (!result.success) throw new SettingsError(result.issues.map(problem));
+  return result.output;
 }

@@ -56,7 +56,12 @@ export interface Status {
     readonly nextAt: string | null;
     readonly renewAt: string | null;
   };
-  readonly ca: { readonly directory: string; readonly answers: boolean | null; readonly checkedAt: string | null };
+  /** The ACME CA; `null` where certificates come from elsewhere. */
+  readonly ca: {
+    readonly directory: string;
+    readonly answers: boolean | null;
+    readonly checkedAt: string | null;
+  } | null;
   readonly lastError: string | null;
 }
 

@@ -19,6 +19,19 @@ export interface Watched {
   servedAfter: number | undefined;
 }
 
+/** How sentences name a port. */
+export function portName(port: Watched): string {
+  return `${port.target.port} (${port.target.host})`;
+}
+
+/** What a port was last seen to serve, as the end of a sentence about it. */
+export function served(port: Watched): string {
+  if (port.result === undefined) return "has not answered yet";
+  if ("error" in port.result) return `gives no certificate (${port.result.error})`;
+  const { leaf } = port.result;
+  return `serves the certificate with serial ${leaf.serial} by ${leaf.issuer}`;
+}
+
 /** A difference shorter than this is a switch in progress; milliseconds. */
 export const GRACE = 5000;
 

@@ -1,0 +1,308 @@
+// The ACME source: when to order, when to ask the CA, what to remember about it across restarts.
+// acme.sh itself is driven by acme.ts; whether a certificate is wanted at all is decided in decide.ts.
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { AcmeDriver, type AcmePaths, type RunResult } from "./acme.ts";
+import { CaClient } from "./ca.ts";
+import { nextOrderAt, type Candidate, type Decision } from "./decide.ts";
+import type { Origin } from "./generations.ts";
+import { day, duration } from "./journal.ts";
+import { tryRoute } from "./route.ts";
+import { caPollInterval, connectionBackoff, isPublicCa, passed } from "./schedule.ts";
+import type { AcmeSource as AcmeSettings } from "./settings.ts";
+import type { Reading, Source, SourceStatus, Surroundings } from "./source.ts";
+import { StateFile } from "./state.ts";
+import { iso } from "./status.ts";
+
+/** How long a CA's word that it knows the account outweighs its not knowing the certificate. */
+const SUSPICION_PAUSE = 60 * 60 * 1000;
+
+export class AcmeSource implements Source {
+  readonly origin: Origin;
+  readonly title: string;
+  readonly offer = "What acme.sh has stored";
+  readonly keyType: string;
+  private readonly settings: AcmeSettings;
+  private readonly names: readonly string[];
+  private readonly around: Surroundings;
+  private readonly driver: AcmeDriver;
+  private readonly ca: CaClient;
+  private readonly publicCa: boolean;
+
+  private memory: StateFile | undefined;
+  private stopping = false;
+  private job: Promise<void> | undefined;
+  private ordering = false;
+  private accountDue = true;
+  private answers: boolean | undefined;
+  private checkedAt = 0;
+  private pollAt = 0;
+  private connectionAttempts = 0;
+  private connectAt = 0;
+  private trusted = { leaf: "", until: 0 };
+
+  constructor(settings: AcmeSettings, names: readonly string[], paths: AcmePaths, around: Surroundings) {
+    this.settings = settings;
+    this.names = names;
+    this.around = around;
+    this.origin = { source: "acme", directory: settings.directory };
+    this.title = settings.directory;
+    this.keyType = settings.keyType;
+    this.publicCa = isPublicCa(settings.directory);
+    this.driver = new AcmeDriver(settings, names, paths, (line) => this.journal.log(`acme.sh: ${line}`));
+    this.ca = new CaClient(settings.directory, settings.caBundle);
+  }
+
+  private get journal(): Surroundings["journal"] {
+    return this.around.journal;
+  }
+
+  private get state(): StateFile {
+    if (this.memory === undefined) throw new Error("certd has not been started");
+    return this.memory;
+  }
+
+  get forgotten(): string | undefined {
+    return this.state.value.forgotten || undefined;
+  }
+
+  get caAnswers(): boolean {
+    return this.answers === true;
+  }
+
+  start(): void {
+    this.driver.prepare();
+    this.memory = new StateFile(join(this.driver.home, "certd.json"));
+    const wanted = createHash("sha256")
+      .update(JSON.stringify([this.names, this.settings.keyType]))
+      .digest("hex");
+    const { value } = this.state;
+    if (value.wanted !== wanted) this.state.update({ wanted, failures: 0, interruptions: 0, ordering: false });
+    else if (value.ordering) this.state.update({ ordering: false, interruptions: value.interruptions + 1 });
+    // Always there, so that the other side sees the first change as one.
+    this.around.https.setEpoch(this.around.https.epoch());
+    this.tellHttps();
+  }
+
+  read(): Reading {
+    // What our own order brings is settled first: what depends on its end must not overtake it.
+    if (this.ordering) return { kind: "busy" };
+    const reading = this.driver.read();
+    if (reading.kind === "stored") return { kind: "pair", pair: reading.pair };
+    return reading.kind === "empty" ? { kind: "none" } : { kind: "busy" };
+  }
+
+  /** A new account URL means that the CA had forgotten the account, whoever registered it again. */
+  observe(candidate: Candidate): void {
+    if (candidate.kind === "busy") return;
+    const leaf = candidate.kind === "usable" ? candidate.leaf.sha256 : "";
+    const { accountUrl, seenLeaf, forgotten } = this.state.value;
+    const url = leaf === seenLeaf && accountUrl !== "" && !this.accountDue ? accountUrl : this.driver.accountUrl();
+    this.accountDue = false;
+    if (url === "" || (url === accountUrl && leaf === seenLeaf)) return;
+    if (leaf !== "" && leaf !== seenLeaf) {
+      // Whoever placed the order: it went well.
+      this.journal.lastError = "";
+      this.state.update({ failures: 0, interruptions: 0, lastOrder: { at: this.around.clock(), ok: true, cause: "" } });
+    }
+    if (accountUrl !== "" && url !== accountUrl) return this.accountForgotten(url, leaf);
+    this.state.update({ accountUrl: url, seenLeaf: leaf, forgotten: forgotten === leaf ? forgotten : "" });
+    this.tellHttps();
+  }
+
+  private accountForgotten(url: string, leaf: string): void {
+    const { seenLeaf, epoch } = this.state.value;
+    const next = Math.max(this.around.https.epoch(), epoch) + 1;
+    this.state.update({ accountUrl: url, seenLeaf: leaf, forgotten: leaf === seenLeaf ? leaf : "", epoch: next });
+    this.journal.log(
+      `The CA had forgotten our account and knows it again now (${url}). ` +
+        "What is published stays until its successor is here; HTTPS is then told to register anew too.",
+    );
+    this.tellHttps();
+  }
+
+  /** Tells Traefik's follower that the CA forgot the account; not during our own order, which needs Traefik on port 80. */
+  private tellHttps(): void {
+    const { epoch, forgotten } = this.state.value;
+    const { https } = this.around;
+    if (forgotten !== "" || epoch <= https.epoch()) return;
+    https.setEpoch(epoch);
+    this.journal.log(`HTTPS is told that the CA forgot its account (CA epoch ${epoch}).`);
+  }
+
+  /** One thing at a time talks to the CA: an order if one is due, else a question. */
+  work({ order }: Decision): void {
+    if (this.job !== undefined || this.stopping) return;
+    const now = this.around.clock();
+    const mayOrder = order !== undefined && now >= this.nextOrder(now) && passed(this.connectAt, now);
+    const job = mayOrder ? this.order(order.why) : passed(this.pollAt, now) ? this.askCa() : undefined;
+    this.job = job
+      ?.catch((error: unknown) => {
+        const message = error instanceof Error ? error.message : String(error);
+        this.journal.lastError = message;
+        this.journal.say("order", `Something failed: ${message}. What is published stays; tried again in a moment.`);
+      })
+      .finally(() => {
+        this.job = undefined;
+        this.ordering = false;
+        this.around.wake();
+      });
+  }
+
+  async stop(): Promise<void> {
+    this.stopping = true;
+    if (this.ordering)
+      this.journal.log("certd stops; the running order is given up and will be placed again at the next start.");
+    this.driver.kill("SIGTERM");
+    setTimeout(() => this.driver.kill("SIGKILL"), 1000).unref();
+    await this.job;
+  }
+
+  private nextOrder(now: number): number {
+    return nextOrderAt(this.state.value, now);
+  }
+
+  private heard(answers: boolean, cause: string): void {
+    const before = this.answers;
+    this.answers = answers;
+    this.checkedAt = this.around.clock();
+    if (answers) {
+      if (before === false) {
+        this.journal.log("The CA answers again.");
+        // Whoever waits for it, here or at HTTPS, waits no longer.
+        this.connectAt = 0;
+        this.around.https.hurry();
+      }
+      return;
+    }
+    this.journal.lastError = `the CA does not answer: ${cause}`;
+    if (before === false) return;
+    const has = this.around.published()?.meta.source === "placeholder" ? "The placeholder" : "What is published";
+    this.journal.log(`The CA does not answer (${cause}). ${has} stays in service; it is tried again until it answers.`);
+  }
+
+  private async order(why: string): Promise<void> {
+    if (this.driver.busy()) return;
+    const { journal, settings, names } = this;
+    const answer = await this.ca.directory();
+    this.heard(answer.kind === "answers", answer.kind === "silent" ? answer.cause : "");
+    if (answer.kind === "silent") return this.postpone();
+    if (settings.challengeRoute !== undefined) {
+      const route = await tryRoute(settings.challengeRoute, names, settings.httpPort);
+      if (route.kind === "busy") return;
+      if (route.kind === "closed") {
+        const { host, port } = settings.challengeRoute;
+        journal.lastError = `challenges do not arrive: ${route.cause}`;
+        journal.say(
+          "route",
+          `Challenges would not arrive: ${host}:${port} does not pass them on (${route.cause}). ` +
+            "No order is placed until they do, because each failure counts at the CA; tried again every few seconds.",
+        );
+        return this.postpone();
+      }
+      journal.settle("route");
+    }
+    this.connectionAttempts = 0;
+    if (this.stopping) return;
+    this.ordering = true;
+    journal.log(`A certificate is ordered for ${names.join(", ")}: ${why}.`);
+    const startedAt = this.around.clock();
+    const stored = this.around.candidate();
+    const before = stored.kind === "usable" ? stored.leaf.sha256 : undefined;
+    this.state.update({ ordering: true, lastStartAt: startedAt });
+    const result = await this.driver.order();
+    this.ordering = false;
+    // Given up on request: neither a failure nor an interruption.
+    if (this.stopping) return this.state.update({ ordering: false });
+    this.settleOrder(result, startedAt, before);
+  }
+
+  /** The CA or the way to it is not there: not a failed order, tried again soon. */
+  private postpone(): void {
+    this.connectionAttempts += 1;
+    this.connectAt = this.around.clock() + connectionBackoff(this.connectionAttempts, this.publicCa);
+  }
+
+  private settleOrder(result: RunResult, startedAt: number, before: string | undefined): void {
+    const now = this.around.clock();
+    const candidate = this.around.candidate();
+    const fresh = candidate.kind === "usable" && candidate.leaf.sha256 !== before;
+    // What is stored counts, not the exit code.
+    if (fresh) {
+      const lastOrder = { at: now, ok: true, cause: "" };
+      this.state.update({ ordering: false, failures: 0, interruptions: 0, forgotten: "", lastOrder });
+      this.journal.lastError = "";
+      this.journal.settle("order");
+      this.journal.log(`The order succeeded after ${((now - startedAt) / 1000).toFixed(1)} s.`);
+      this.tellHttps();
+      this.pollAt = now + caPollInterval(this.publicCa);
+      return;
+    }
+    const refused = candidate.kind === "refused" ? candidate.findings.map(({ message }) => message).join(" ") : "";
+    const cause = result.ok ? `the result cannot be used: ${refused || "it is what was there before"}` : result.cause;
+    const failures = this.state.value.failures + 1;
+    const lastOrder = { at: now, ok: false, cause };
+    this.state.update({ ordering: false, interruptions: 0, failures, lastFailureAt: now, lastOrder });
+    this.journal.lastError = `the order failed: ${cause}`;
+    const wait = this.nextOrder(now) - now;
+    this.journal.log(
+      `The order failed: ${cause}. ${this.stillWorks()} Next order in ${duration(wait)} (failure ${failures} in a row).`,
+    );
+  }
+
+  private stillWorks(): string {
+    const published = this.around.published();
+    if (published === undefined) return "Nothing is published.";
+    return published.meta.source === "placeholder"
+      ? "Services run on the placeholder."
+      : `The published certificate stays in service until ${day(published.leaf.notAfter)}.`;
+  }
+
+  /** Asks the CA whether it is there and still knows the certificate in store. */
+  private async askCa(): Promise<void> {
+    const answer = await this.ca.directory();
+    this.heard(answer.kind === "answers", answer.kind === "silent" ? answer.cause : "");
+    // While HTTPS waits for its certificate the CA's return matters at once.
+    const soon = !this.publicCa && (answer.kind === "silent" || this.around.https.waits());
+    this.pollAt = this.around.clock() + (soon ? 5000 : caPollInterval(this.publicCa));
+    if (answer.kind === "silent") return;
+    const candidate = this.around.candidate();
+    if (candidate.kind !== "usable" || this.driver.busy()) return;
+    const { leaf } = candidate;
+    const now = this.around.clock();
+    if (this.state.value.forgotten === leaf.sha256) return;
+    if (this.trusted.leaf === leaf.sha256 && now < this.trusted.until) return;
+    if ((await this.ca.renewalInfo(answer.directory, leaf)).kind !== "unknown" || this.stopping) return;
+    this.journal.log("The CA does not know the certificate in service; asking whether it knows the account.");
+    const result = await this.driver.register();
+    if (this.stopping) return;
+    const url = this.driver.accountUrl();
+    if (result.ok && url !== "" && (result.registeredAnew || url !== this.state.value.accountUrl)) {
+      return this.accountForgotten(url, leaf.sha256);
+    }
+    if (!result.ok)
+      return this.journal.say("account", `The account could not be asked for: ${result.cause}. Nothing is changed.`);
+    this.trusted = { leaf: leaf.sha256, until: now + SUSPICION_PAUSE };
+    this.journal.log("The CA knows the account, so the certificate stays; renewal goes on as planned.");
+  }
+
+  status({ order, renewAt }: Decision): SourceStatus {
+    const now = this.around.clock();
+    const { lastOrder, failures } = this.state.value;
+    return {
+      order: {
+        running: this.ordering,
+        reason: order?.why ?? null,
+        last: lastOrder && { ...lastOrder, at: iso(lastOrder.at) },
+        failures,
+        nextAt: order === undefined ? null : iso(Math.max(this.nextOrder(now), this.connectAt, now)),
+        renewAt: renewAt === undefined ? null : iso(renewAt),
+      },
+      ca: {
+        directory: this.settings.directory,
+        answers: this.answers ?? null,
+        checkedAt: this.checkedAt === 0 ? null : iso(this.checkedAt),
+      },
+    };
+  }
+}

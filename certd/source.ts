@@ -1,0 +1,67 @@
+// What produces certificates, seen from certd: something that offers a pair, and perhaps does work to have a better one.
+// Each kind lives in a file of its own; nothing else in certd knows the kinds apart.
+import type { Candidate, Decision } from "./decide.ts";
+import type { Generation, Origin } from "./generations.ts";
+import type { Journal } from "./journal.ts";
+import type { Status } from "./status.ts";
+import type { Finding, Pair } from "./validate.ts";
+
+/** What a source has at the moment, not yet judged. The same content is the same `pair` object. */
+export type Reading =
+  | { readonly kind: "pair"; readonly pair: Pair }
+  | { readonly kind: "none" }
+  /** It is being written right now: whatever lies there may be half a change. */
+  | { readonly kind: "busy" }
+  /** Something lies there that cannot even be read. */
+  | { readonly kind: "unreadable"; readonly findings: readonly Finding[] };
+
+/** What certd lends a source. */
+export interface Surroundings {
+  readonly journal: Journal;
+  /** Milliseconds since the epoch; the only clock. */
+  readonly clock: () => number;
+  /** What the source offers now, judged. */
+  readonly candidate: () => Candidate;
+  readonly published: () => Generation | undefined;
+  readonly https: HttpsLink;
+  /** The next pass comes at once. */
+  readonly wake: () => void;
+}
+
+/** What a source may know of the HTTPS side, and tell it. */
+export interface HttpsLink {
+  /** Whether HTTPS still lacks the certificate that it should have. */
+  readonly waits: () => boolean;
+  /** How often HTTPS has been told that the CA forgot its account. */
+  readonly epoch: () => number;
+  readonly setEpoch: (epoch: number) => void;
+  /** The CA is there again: whoever waits for it need not wait longer. */
+  readonly hurry: () => void;
+}
+
+export interface Source {
+  readonly origin: Origin;
+  /** Where certificates come from, as the first line of the log says it. */
+  readonly title: string;
+  /** What is offered, as the subject of a sentence such as "… is refused". */
+  readonly offer: string;
+  /** Key type to order with; `undefined`: this source never orders. */
+  readonly keyType: string | undefined;
+  /** SHA-256 of the leaf that the CA has forgotten; `undefined` if none. */
+  readonly forgotten: string | undefined;
+  /** Whether there is a CA and it answered the last time. */
+  readonly caAnswers: boolean;
+  /** Makes ready; called once, before the first `read`. */
+  start(): void;
+  /** What it has now. Cheap when nothing changed. */
+  read(): Reading;
+  /** Notices what happened to the source itself; called in every pass, after `read` was judged. */
+  observe(candidate: Candidate): void;
+  /** Starts the work that is due, one thing at a time; called in every pass, after publication. */
+  work(decision: Decision): void;
+  /** Gives up running work; resolves when it has ended. */
+  stop(): Promise<void>;
+  status(decision: Decision): SourceStatus;
+}
+
+export type SourceStatus = Pick<Status, "order" | "ca">;
