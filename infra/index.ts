@@ -8,6 +8,7 @@ import { Postfix } from "../components/postfix.ts";
 import { Traefik } from "../components/traefik.ts";
 import { messages } from "./checks/finding.ts";
 import { ConfigError, parseSettings } from "./config.ts";
+import { access } from "./facts/cloudflare.ts";
 import { dockerHost } from "./facts/docker.ts";
 import { imageSpecs, type ServiceName } from "./images.ts";
 import { gather, judge, subject } from "./preflight.ts";
@@ -24,9 +25,10 @@ function orRunError<T>(check: () => T): T {
 
 const settings = orRunError(() => parseSettings(pulumi.runtime.allConfig(), pulumi.getProject()));
 const plan = topology(settings);
-const checked = subject(settings, plan);
 // Facts come in while the images are looked at. No resource is declared before all of them have been judged.
-const facts = gather(checked, dockerHost(pulumi.runtime.allConfig(), process.env));
+const cloudflare = access(pulumi.runtime.allConfig(), process.env);
+const checked = subject(settings, plan, cloudflare);
+const facts = gather(checked, dockerHost(pulumi.runtime.allConfig(), process.env), cloudflare);
 bundle();
 const images = imageSpecs(settings.images);
 const findings = judge(checked, await facts);

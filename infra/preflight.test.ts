@@ -9,7 +9,8 @@ import { describe, it } from "node:test";
 import * as pulumi from "@pulumi/pulumi";
 import type { Finding } from "./checks/finding.ts";
 import { parseSettings } from "./config.ts";
-import { judge, subject, type Facts, type Subject } from "./preflight.ts";
+import type { Access } from "./facts/cloudflare.ts";
+import { gather, judge, subject, type Facts, type Subject } from "./preflight.ts";
 import { topology } from "./topology.ts";
 
 const config = {
@@ -22,12 +23,14 @@ const config = {
 };
 
 const settings = parseSettings(config);
-const about: Subject = subject(settings, topology(settings));
+const noAccess: Access = { address: "http://127.0.0.1:1", token: undefined, globalKey: false };
+const about: Subject = subject(settings, topology(settings), noAccess);
 const nothing: Facts = {
   docker: { is: "local", socket: "/var/run/docker.sock" },
   ports: undefined,
   custom: undefined,
   dns: { A: {}, AAAA: {}, CNAME: {}, CAA: {}, MX: {}, TXT: {} },
+  tokens: {},
   now: Date.now(),
 };
 const keys = (findings: readonly Finding[]) => findings.map(({ severity, key }) => `${severity} ${key}`);
@@ -53,7 +56,47 @@ describe("subject", () => {
   it("does not know the issuer name of a private CA, whose CAA records are not judged then", () => {
     const tls = '{"provider":"letsencrypt","acme":{"directory":"https://ca.example.com/dir"}}';
     const own = parseSettings({ ...config, "vectis:tls": tls });
-    assert.equal(subject(own, topology(own)).acme?.issuer, undefined);
+    assert.equal(subject(own, topology(own), noAccess).acme?.issuer, undefined);
+  });
+});
+
+describe("a stack with zones at Cloudflare", () => {
+  const zoneId = "023e105f4ecef8ad9ca31a8372d0c353";
+  const own = parseSettings({
+    ...config,
+    "vectis:domains": '["example.com"]',
+    "vectis:dns": JSON.stringify({ provider: "cloudflare", zoneId }),
+    "vectis:challengeToken": "a-token-of-twenty-characters",
+  });
+
+  it("is not asked for its own records in DNS, which are not there before the first update", async () => {
+    const facts = await gather(subject(own, topology(own), noAccess), { is: "remote", address: "ssh://mx1" }, noAccess);
+    assert.deepEqual(facts.dns, nothing.dns);
+  });
+
+  it("needs a token, unless it has an account's key", () => {
+    const missing = (found: Access) => keys(judge(subject(own, topology(own), found), nothing));
+    assert.deepEqual(missing(noAccess), ["error cloudflare:apiToken"]);
+    assert.deepEqual(missing({ ...noAccess, globalKey: true }), []);
+    assert.deepEqual(missing({ ...noAccess, token: "t" }), []);
+  });
+
+  it("has each token looked at for the names that it is needed for", () => {
+    const { tokens } = subject(own, topology(own), { ...noAccess, token: "t" });
+    assert.deepEqual(
+      tokens.map(({ key, names }) => ({ key, names })),
+      [
+        { key: "cloudflare:apiToken", names: { [zoneId]: ["mail.example.com", "example.com"] } },
+        { key: "vectis:challengeToken", names: { [zoneId]: ["mail.example.com"] } },
+      ],
+    );
+  });
+
+  it("hears of an API that does not answer, once for each token", async () => {
+    const found = { ...noAccess, token: "t" };
+    const checked = subject(own, topology(own), found);
+    const facts = await gather(checked, { is: "local", socket: "/nothing.sock" }, found);
+    assert.deepEqual(keys(judge(checked, facts)), ["warning cloudflare:apiToken", "warning vectis:challengeToken"]);
   });
 });
 

@@ -6,7 +6,10 @@ import { aliasFindings, hostFindings, mxFindings, silenceFindings, spfFindings }
 import { note, type Finding } from "./checks/finding.ts";
 import { nameFindings } from "./checks/names.ts";
 import { portFindings, type WantedPort } from "./checks/ports.ts";
+import { missingToken, tokenFindings, type TokenUse } from "./checks/token.ts";
 import type { Settings } from "./config.ts";
+import { zoneIdOf } from "./dns-config.ts";
+import { tokenFacts, type Access, type TokenFacts, type TokenQuestion } from "./facts/cloudflare.ts";
 import { dnsFacts, type DnsFacts, type DnsQuestions } from "./facts/dns.ts";
 import { portFacts, type DockerHost, type PortFacts } from "./facts/docker.ts";
 import { customFacts, type CustomFacts } from "./facts/files.ts";
@@ -38,6 +41,9 @@ export interface Subject {
     | undefined;
   /** The operator's own certificate. */
   readonly custom: CustomFiles | undefined;
+  /** Whether Cloudflare is needed without anything to get in by. */
+  readonly lacksToken: boolean;
+  readonly tokens: readonly (TokenUse & TokenQuestion)[];
 }
 
 /** What was found out; undefined where it was not asked for or cannot be seen from here. */
@@ -46,6 +52,8 @@ export interface Facts {
   readonly ports: PortFacts | undefined;
   readonly custom: CustomFacts | undefined;
   readonly dns: DnsFacts;
+  /** By the key that holds the token. */
+  readonly tokens: Readonly<Partial<Record<TokenUse["key"], TokenFacts>>>;
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
@@ -53,7 +61,7 @@ export interface Facts {
 /** Milliseconds after which a look-up is given up. */
 const patience = 2000;
 
-export function subject(settings: Settings, plan: Topology): Subject {
+export function subject(settings: Settings, plan: Topology, cloudflare: Access): Subject {
   const { name, hostname, domains, tls, publish, addresses, dns, resolvers } = settings;
   const identity = tls.acme.caaIdentity ?? caaIdentity(tls.acme.directory);
   return {
@@ -84,7 +92,28 @@ export function subject(settings: Settings, plan: Topology): Subject {
       ],
     },
     custom: undefined,
+    lacksToken: dns.provider === "cloudflare" && cloudflare.token === undefined && !cloudflare.globalKey,
+    tokens: [
+      ...tokenUse(settings, "cloudflare:apiToken", cloudflare.token, [hostname, ...domains]),
+      ...tokenUse(settings, "vectis:challengeToken", settings.challengeToken, plan.certificateNames),
+    ],
   };
+}
+
+/** What a token is needed for; nothing without a zone at Cloudflare. */
+function tokenUse(
+  { dns }: Settings,
+  key: TokenUse["key"],
+  token: string | undefined,
+  names: readonly string[],
+): (TokenUse & TokenQuestion)[] {
+  if (dns.provider === "none" || token === undefined) return [];
+  const byZone: Record<string, string[]> = {};
+  for (const name of names) {
+    const id = zoneIdOf(dns, name.replace(/^\*\./, ""));
+    if (id !== undefined) (byZone[id] ??= []).push(name);
+  }
+  return [{ key, token, accountId: dns.accountId, names: byZone, zoneIds: Object.keys(byZone) }];
 }
 
 /** The issuer domain name in CAA records of an ACME directory's CA, where it is known. */
@@ -108,14 +137,15 @@ function questions(about: Subject): DnsQuestions {
 }
 
 /** Asks everything at once; takes no longer than `patience`. */
-export async function gather(about: Subject, docker: DockerHost): Promise<Facts> {
+export async function gather(about: Subject, docker: DockerHost, cloudflare: Access): Promise<Facts> {
   const local = docker.is === "local";
-  const [ports, custom, dns] = await Promise.all([
+  const [ports, custom, dns, ...tokens] = await Promise.all([
     local ? portFacts(docker.socket, patience) : undefined,
     local && about.custom !== undefined ? customFacts(about.custom.certPath, about.custom.keyPath) : undefined,
     dnsFacts(questions(about), about.resolvers, patience),
+    ...about.tokens.map(async (use) => [use.key, await tokenFacts(cloudflare.address, use, patience)] as const),
   ]);
-  return { docker, ports, custom, dns, now: Date.now() };
+  return { docker, ports, custom, dns, tokens: Object.fromEntries(tokens), now: Date.now() };
 }
 
 /** Everything that is wrong. Pure. */
@@ -134,6 +164,11 @@ export function judge(about: Subject, facts: Facts): Finding[] {
     ...aliasFindings(dns, hostname),
     ...domains.flatMap((domain) => [...mxFindings(dns, domain, hostname), ...spfFindings(dns, domain)]),
     ...silenceFindings(dns, about.resolvers),
+    ...(about.lacksToken ? [missingToken()] : []),
+    ...about.tokens.flatMap((use) => {
+      const found = facts.tokens[use.key];
+      return found === undefined ? [] : tokenFindings(use, found, facts.now);
+    }),
   ];
 }
 

@@ -9,6 +9,7 @@ import { createServer as createTcpServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it, type TestContext } from "node:test";
+import { access, tokenFacts } from "./cloudflare.ts";
 import { climb, dnsFacts, recordsOf, unansweredQuestions } from "./dns.ts";
 import { dockerHost, parseSockets, portFacts } from "./docker.ts";
 import { customFacts } from "./files.ts";
@@ -129,6 +130,53 @@ describe("dockerHost", () => {
       assert.equal(host.is === "local" ? host.socket : host.address, expected);
     });
   }
+});
+
+describe("access", () => {
+  it("takes the provider's keys before the environment, and Cloudflare's own address by default", () => {
+    const environment = { CLOUDFLARE_API_TOKEN: "from-environment", CLOUDFLARE_BASE_URL: "http://127.0.0.1:8080/v4/" };
+    assert.deepEqual(access({ "cloudflare:apiToken": "from-config" }, environment), {
+      address: "http://127.0.0.1:8080/v4",
+      token: "from-config",
+      globalKey: false,
+    });
+    assert.deepEqual(access({}, { CLOUDFLARE_API_KEY: "key" }), {
+      address: "https://api.cloudflare.com/client/v4",
+      token: undefined,
+      globalKey: true,
+    });
+  });
+});
+
+describe("tokenFacts", () => {
+  it("tells what the API grants, what it refuses, and where it is of no help", async (t) => {
+    const answers: Readonly<Record<string, readonly [status: number, body: object]>> = {
+      "/user/tokens/verify": [401, { success: false, errors: [{ code: 1000, message: "Invalid API Token" }] }],
+      "/accounts/a1/tokens/verify": [200, { success: true, result: { id: "1", status: "active" } }],
+      "/zones/z1": [200, { success: true, result: { name: "example.com" } }],
+      "/zones/z1/dns_records?per_page=1": [200, { success: true, result: [] }],
+      "/zones/z2": [403, { success: false, errors: [] }],
+      "/zones/z2/dns_records?per_page=1": [503, {}],
+    };
+    const api = createServer((request, response) => {
+      const [status, body] = answers[request.url ?? ""] ?? [404, {}];
+      assert.equal(request.headers.authorization, "Bearer secret");
+      response.writeHead(status).end(JSON.stringify(body));
+    }).listen(0, "127.0.0.1");
+    t.after(() => api.close());
+    await once(api, "listening");
+    const address = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
+    assert.deepEqual(await tokenFacts(address, { token: "secret", accountId: "a1", zoneIds: ["z1", "z2"] }, 2000), {
+      status: { is: "result", result: { id: "1", status: "active" } },
+      zones: {
+        z1: { zone: { is: "result", result: { name: "example.com" } }, records: { is: "result", result: [] } },
+        z2: {
+          zone: { is: "refused", code: 403, why: "Forbidden" },
+          records: { is: "unanswered", why: "it answered 503" },
+        },
+      },
+    });
+  });
 });
 
 describe("portFacts", () => {

@@ -1,0 +1,106 @@
+// What Cloudflare's API answers to a token: whether it is valid, and what it may see of a zone. Asks; judges nothing.
+
+/** How the provider reaches the API. */
+export interface Access {
+  /** Without a slash at its end. */
+  readonly address: string;
+  /** Undefined if there is none, or an account's key in its place. */
+  readonly token: string | undefined;
+  /** Whether an account's key is there; it may do everything. */
+  readonly globalKey: boolean;
+}
+
+/** From the provider's own keys, else from the environment, as the provider has it. */
+export function access(
+  config: Readonly<Record<string, string>>,
+  environment: Readonly<Record<string, string | undefined>>,
+): Access {
+  const value = (key: string, variable: string) => config[`cloudflare:${key}`] || environment[variable] || undefined;
+  return {
+    address: (value("baseUrl", "CLOUDFLARE_BASE_URL") ?? "https://api.cloudflare.com/client/v4").replace(/\/+$/, ""),
+    token: value("apiToken", "CLOUDFLARE_API_TOKEN"),
+    globalKey: value("apiKey", "CLOUDFLARE_API_KEY") !== undefined,
+  };
+}
+
+export type Reply<T> =
+  | { readonly is: "result"; readonly result: T }
+  /** The API has understood and says no; its code and sentence. */
+  | { readonly is: "refused"; readonly code: number; readonly why: string }
+  /** Nothing that tells about the token: no answer, an overloaded or broken API. */
+  | { readonly is: "unanswered"; readonly why: string };
+
+export interface TokenStatus {
+  /** `active`, `disabled` or `expired`. */
+  readonly status: string;
+  /** RFC 3339; absent if it never ends. */
+  readonly expires_on?: string;
+}
+
+export interface Zone {
+  readonly name: string;
+  /** What the token may do there, for example `#dns_records:edit`; empty or absent if the API does not say. */
+  readonly permissions?: readonly string[];
+}
+
+export interface TokenFacts {
+  readonly status: Reply<TokenStatus>;
+  readonly zones: Readonly<Record<string, { readonly zone: Reply<Zone>; readonly records: Reply<unknown> }>>;
+}
+
+/** A token, with what it is there for. */
+export interface TokenQuestion {
+  readonly token: string;
+  /** The account that may own it; by default a user does. */
+  readonly accountId: string | undefined;
+  readonly zoneIds: readonly string[];
+}
+
+/** Asks everything at once: three requests for a token with one zone, two more for each further zone. */
+export async function tokenFacts(
+  address: string,
+  { token, accountId, zoneIds }: TokenQuestion,
+  milliseconds: number,
+): Promise<TokenFacts> {
+  const signal = AbortSignal.timeout(milliseconds);
+  const ask = <T>(path: string) => request<T>(`${address}${path}`, token, signal);
+  const verified = async () => {
+    const status = await ask<TokenStatus>("/user/tokens/verify");
+    return status.is === "refused" && accountId !== undefined
+      ? ask<TokenStatus>(`/accounts/${accountId}/tokens/verify`)
+      : status;
+  };
+  const [status, ...zones] = await Promise.all([
+    verified(),
+    ...zoneIds.map(async (id) => {
+      const [zone, records] = await Promise.all([
+        ask<Zone>(`/zones/${id}`),
+        ask<unknown>(`/zones/${id}/dns_records?per_page=1`),
+      ]);
+      return [id, { zone, records }] as const;
+    }),
+  ]);
+  return { status, zones: Object.fromEntries(zones) };
+}
+
+interface Body<T> {
+  readonly success?: boolean;
+  readonly result?: T;
+  readonly errors?: readonly { readonly code: number; readonly message: string }[];
+}
+
+async function request<T>(url: string, token: string, signal: AbortSignal): Promise<Reply<T>> {
+  try {
+    const headers = { authorization: `Bearer ${token}` };
+    const answer = await fetch(url, { headers, signal });
+    if (answer.status === 429 || answer.status >= 500) return { is: "unanswered", why: `it answered ${answer.status}` };
+    const { success, result, errors = [] } = (await answer.json()) as Body<T>;
+    if (success === true && result !== undefined) return { is: "result", result };
+    const [first = { code: answer.status, message: answer.statusText }] = errors;
+    return { is: "refused", code: first.code, why: first.message };
+  } catch (failure) {
+    // fetch says "fetch failed" and keeps the reason to itself.
+    const cause = failure instanceof Error && failure.cause instanceof Error ? failure.cause : failure;
+    return { is: "unanswered", why: cause instanceof Error ? cause.message : String(cause) };
+  }
+}
