@@ -1,0 +1,128 @@
+// Checks before a change: what is wrong with ports, DNS, tokens and files stops a preview and an update with one list (B8).
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
+import { after, before, describe, it } from "node:test";
+import { inspect } from "./support/docker.ts";
+import { sharedSite } from "./support/shared.ts";
+import { roles, type Site } from "./support/site.ts";
+
+let site: Site;
+
+async function identities(): Promise<string> {
+  const details = await Promise.all(roles.map((role) => inspect(site.containers[role])));
+  return JSON.stringify(details.map(({ Id, State }) => [Id, State.StartedAt]));
+}
+
+/** What preview and update say alike when they refuse a configuration; nothing may have changed then. */
+async function refused(changes: Readonly<Record<string, unknown>>): Promise<string> {
+  const before = await identities();
+  const variant = site.stack.withConfig(changes);
+  const said: string[] = [];
+  for (const command of [["preview"], ["up", "--yes", "--skip-preview"]]) {
+    const { code, stdout, stderr } = await site.stack.run(...command, ...variant);
+    assert.notEqual(code, 0, stdout);
+    assert.doesNotMatch(stdout + stderr, /at .*\.ts:\d+/, "no stack trace");
+    said.push(stdout + stderr);
+  }
+  assert.equal(await identities(), before, "nothing has changed");
+  const [preview = "", update] = said.map((text) => (text.match(/^ *- .*$/gm) ?? []).join("\n"));
+  assert.equal(update, preview);
+  return preview;
+}
+
+function says(list: string, ...lines: readonly RegExp[]): void {
+  for (const line of lines) assert.match(list, line);
+}
+
+describe("checks before a change", () => {
+  before(async () => {
+    site = await sharedSite();
+  });
+
+  it("refuse a port that another process holds (B8)", async (t) => {
+    const server = createServer();
+    t.after(() => server.close());
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const { port } = server.address() as AddressInfo;
+    const publish = { ...(site.stack.config["vectis:publish"] as object), portOffset: port - 25 };
+    says(
+      await refused({ "vectis:publish": publish }),
+      new RegExp(
+        `vectis:publish\\.portOffset ${port - 25} puts smtp on 127\\.0\\.0\\.1:${port}, but a process of this machine`,
+      ),
+    );
+  });
+
+  it("refuse a port that another stack holds (B8)", async () => {
+    says(
+      await refused({ "vectis:name": `${site.name}-2` }),
+      new RegExp(
+        `puts smtp on \\S+, which the container ${site.containers.postfix} of the stack with vectis:name ${site.name} holds`,
+      ),
+      new RegExp(`puts imaps on \\S+, which the container ${site.containers.dovecot} of the stack`),
+    );
+  });
+
+  describe("where somebody else makes the records", () => {
+    const zone = "vectis-two.test";
+    const host = `mail.${zone}`;
+    const foreign = [
+      { type: "A", name: host, content: "192.0.2.99", ttl: 60 },
+      { type: "AAAA", name: host, content: "2001:db8::99", ttl: 60 },
+      { type: "MX", name: zone, content: `mx.${zone}`, priority: 10, ttl: 60 },
+      { type: "CNAME", name: `mx.${zone}`, content: host, ttl: 60 },
+      { type: "TXT", name: zone, content: '"v=spf1 mx -all"', ttl: 60 },
+      { type: "TXT", name: zone, content: '"v=spf1 -all"', ttl: 60 },
+      { type: "CAA", name: zone, data: { flags: 0, tag: "issue", value: "digicert.com" }, ttl: 60 },
+    ] as const;
+    const ids: string[] = [];
+
+    before(async () => {
+      for (const record of foreign) ids.push((await site.lab.cloudflare.addRecord(zone, record)).id);
+    });
+    after(async () => {
+      for (const id of ids) await site.lab.cloudflare.removeRecord(zone, id);
+    });
+
+    it("name every contradiction between them and the configuration in one list (B8)", async () => {
+      const tls = site.stack.config["vectis:tls"] as { acme: object };
+      const list = await refused({
+        "vectis:hostname": host,
+        "vectis:domains": [zone],
+        "vectis:mailboxes": [],
+        "vectis:addresses": ["192.0.2.25", "2001:db8::99"],
+        "vectis:dns": { provider: "none" },
+        "vectis:tls": { ...tls, acme: { ...tls.acme, caaIdentity: "ca.vectis.test" } },
+      });
+      says(
+        list,
+        /vectis:addresses does not list 192\.0\.2\.99, to which mail\.vectis-two\.test leads/,
+        /vectis:tls\.acme\.directory belongs to ca\.vectis\.test, but the CAA records of vectis-two\.test let only digicert\.com issue/,
+        /\(warning\) vectis:addresses lists 192\.0\.2\.25, to which mail\.vectis-two\.test does not lead/,
+        /\(warning\) vectis:domains has vectis-two\.test, whose MX names mx\.vectis-two\.test: its mail does not come here/,
+        /\(warning\) vectis:domains has vectis-two\.test, whose MX record names mx\.vectis-two\.test, a CNAME/,
+        /\(warning\) vectis:domains has vectis-two\.test, which has 2 SPF records/,
+      );
+      assert.doesNotMatch(list, /2001:db8::99/, "what is right is not mentioned");
+    });
+  });
+
+  it("refuse a token that does not see its zone (B7, B8)", async () => {
+    const token = await site.lab.cloudflare.createToken(["DNS Write", "Zone Read"], ["vectis-two.test"]);
+    try {
+      const list = await refused({
+        "vectis:dns": { provider: "cloudflare", zoneId: site.lab.cloudflare.zoneId("vectis.test") },
+        "cloudflare:baseUrl": site.lab.cloudflare.baseUrl,
+        "cloudflare:apiToken": token.value,
+      });
+      says(
+        list,
+        /cloudflare:apiToken has no access to the zone 3f2a7c1e9b8d4065a1c2d3e4f5061728 \(.*\); give it Zone > DNS > Edit/,
+      );
+      assert.ok(!list.includes(token.value), "the token is not repeated");
+    } finally {
+      await site.lab.cloudflare.removeToken(token.id);
+    }
+  });
+});
