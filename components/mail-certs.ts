@@ -15,7 +15,11 @@ export interface MailCertsArgs {
   readonly networks: readonly NetworkAttachment[];
   readonly resolvers: readonly string[];
   readonly certd: CertdSettings;
+  /** API token for DNS-01; becomes a file that only the sidecar's user reads. Default: none. */
+  readonly challengeToken?: pulumi.Input<string> | undefined;
 }
+
+const secrets = "/etc/vectis/secrets";
 
 export class MailCerts extends pulumi.ComponentResource {
   /** Volume with the published generations, for `/etc/ssl/mail`. */
@@ -47,6 +51,10 @@ export class MailCerts extends pulumi.ComponentResource {
           { volume: traefikDynamic.name, path: "/etc/traefik/dynamic", access: "read-write" },
         ],
         tmpfs: { "/run": "rw,nosuid,nodev,size=16m,mode=0755", "/tmp": "rw,nosuid,nodev,size=64m,mode=1777" },
+        files:
+          args.challengeToken === undefined
+            ? []
+            : [{ path: `${secrets}/cloudflare-token`, content: args.challengeToken, mode: "0600" }],
         envs: { CERTD_CONFIG: JSON.stringify(args.certd) },
         // None at all: it owns what it writes, and listens on port 8080.
         capabilities: [],

@@ -1,15 +1,19 @@
 // The composition root: settings become a topology, the topology becomes resources. No decision is made here.
 import * as pulumi from "@pulumi/pulumi";
 import { bundle } from "../certd/bundle.ts";
+import { ChallengeToken } from "../components/challenge-token.ts";
 import { Dovecot } from "../components/dovecot.ts";
 import { HostNetwork } from "../components/host-network.ts";
 import { MailCerts } from "../components/mail-certs.ts";
 import { Postfix } from "../components/postfix.ts";
+import { MailRecords } from "../components/records.ts";
 import { Traefik } from "../components/traefik.ts";
 import { messages } from "./checks/finding.ts";
 import { ConfigError, parseSettings } from "./config.ts";
 import { access } from "./facts/cloudflare.ts";
+import { type ChallengeTokenSource, dnsPlan, recordsName } from "./dns-plan.ts";
 import { dockerHost } from "./facts/docker.ts";
+import { zoneFacts } from "./facts/zones.ts";
 import { imageSpecs, type ServiceName } from "./images.ts";
 import { gather, judge, subject } from "./preflight.ts";
 import { topology } from "./topology.ts";
@@ -25,10 +29,11 @@ function orRunError<T>(check: () => T): T {
 
 const settings = orRunError(() => parseSettings(pulumi.runtime.allConfig(), pulumi.getProject()));
 const plan = topology(settings);
+const dns = dnsPlan(settings, plan.certificateNames);
 // Facts come in while the images are looked at. No resource is declared before all of them have been judged.
 const cloudflare = access(pulumi.runtime.allConfig(), process.env);
-const checked = subject(settings, plan, cloudflare);
-const facts = gather(checked, dockerHost(pulumi.runtime.allConfig(), process.env), cloudflare);
+const checked = subject(settings, plan, dns, cloudflare, pulumi.getStack());
+const facts = gather(checked, dockerHost(pulumi.runtime.allConfig(), process.env), cloudflare, zoneFacts);
 bundle();
 const images = imageSpecs(settings.images);
 const findings = judge(checked, await facts);
@@ -53,7 +58,27 @@ const common = (service: ServiceName) => ({
   ],
 });
 
-const mailCerts = new MailCerts("acme", { ...common("acme"), volumeNames: plan.volumeNames, certd: plan.certd });
+if (dns.zones !== undefined) {
+  new MailRecords(recordsName, { records: dns.records, owner: dns.owner, zoneId: dns.zones.idOf });
+}
+
+function challengeToken(source: ChallengeTokenSource | undefined): pulumi.Output<string> | undefined {
+  switch (source?.from) {
+    case undefined:
+      return undefined;
+    case "operator":
+      return pulumi.secret(source.value);
+    case "stack":
+      return new ChallengeToken("challenge-token", source).value;
+  }
+}
+
+const mailCerts = new MailCerts("acme", {
+  ...common("acme"),
+  volumeNames: plan.volumeNames,
+  certd: plan.certd,
+  challengeToken: challengeToken(dns.challengeToken),
+});
 const traefik = new Traefik("traefik", {
   ...common("traefik"),
   acmeVolumeName: plan.volumeNames.traefikAcme,
@@ -79,6 +104,8 @@ const postfix = new Postfix("postfix", {
 export const hostname = settings.hostname;
 export const endpoints = plan.endpoints;
 export const certificateNames = plan.certificateNames;
+export const dnsRecords = dns.printed;
+export const dnsZone = dns.zoneFile;
 export const containers = {
   traefik: traefik.containerName,
   postfix: postfix.containerName,

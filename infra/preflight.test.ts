@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import * as pulumi from "@pulumi/pulumi";
 import type { Finding } from "./checks/finding.ts";
-import { parseSettings } from "./config.ts";
+import { parseSettings, type Settings } from "./config.ts";
+import { dnsPlan } from "./dns-plan.ts";
 import type { Access } from "./facts/cloudflare.ts";
 import { gather, judge, subject, type Facts, type Subject } from "./preflight.ts";
 import { topology } from "./topology.ts";
@@ -24,15 +25,21 @@ const config = {
 
 const settings = parseSettings(config);
 const noAccess: Access = { address: "http://127.0.0.1:1", token: undefined, globalKey: false };
-const about: Subject = subject(settings, topology(settings), noAccess);
+function subjectOf(of: Settings, access = noAccess): Subject {
+  const plan = topology(of);
+  return subject(of, plan, dnsPlan(of, plan.certificateNames), access, "prod");
+}
+const about = subjectOf(settings);
 const nothing: Facts = {
   docker: { is: "local", socket: "/var/run/docker.sock" },
   ports: undefined,
   custom: undefined,
   dns: { A: {}, AAAA: {}, CNAME: {}, CAA: {}, MX: {}, TXT: {} },
+  zones: undefined,
   tokens: {},
   now: Date.now(),
 };
+const listing = () => Promise.resolve({ records: [], unread: {} });
 const keys = (findings: readonly Finding[]) => findings.map(({ severity, key }) => `${severity} ${key}`);
 
 describe("subject", () => {
@@ -56,7 +63,7 @@ describe("subject", () => {
   it("does not know the issuer name of a private CA, whose CAA records are not judged then", () => {
     const tls = '{"provider":"letsencrypt","acme":{"directory":"https://ca.example.com/dir"}}';
     const own = parseSettings({ ...config, "vectis:tls": tls });
-    assert.equal(subject(own, topology(own), noAccess).acme?.issuer, undefined);
+    assert.equal(subjectOf(own).acme?.issuer, undefined);
   });
 });
 
@@ -70,19 +77,19 @@ describe("a stack with zones at Cloudflare", () => {
   });
 
   it("is not asked for its own records in DNS, which are not there before the first update", async () => {
-    const facts = await gather(subject(own, topology(own), noAccess), { is: "remote", address: "ssh://mx1" }, noAccess);
+    const facts = await gather(subjectOf(own), { is: "remote", address: "ssh://mx1" }, noAccess, listing);
     assert.deepEqual(facts.dns, nothing.dns);
   });
 
   it("needs a token, unless it has an account's key", () => {
-    const missing = (found: Access) => keys(judge(subject(own, topology(own), found), nothing));
+    const missing = (found: Access) => keys(judge(subjectOf(own, found), nothing));
     assert.deepEqual(missing(noAccess), ["error cloudflare:apiToken"]);
     assert.deepEqual(missing({ ...noAccess, globalKey: true }), []);
     assert.deepEqual(missing({ ...noAccess, token: "t" }), []);
   });
 
   it("has each token looked at for the names that it is needed for", () => {
-    const { tokens } = subject(own, topology(own), { ...noAccess, token: "t" });
+    const { tokens } = subjectOf(own, { ...noAccess, token: "t" });
     assert.deepEqual(
       tokens.map(({ key, names }) => ({ key, names })),
       [
@@ -94,8 +101,8 @@ describe("a stack with zones at Cloudflare", () => {
 
   it("hears of an API that does not answer, once for each token", async () => {
     const found = { ...noAccess, token: "t" };
-    const checked = subject(own, topology(own), found);
-    const facts = await gather(checked, { is: "local", socket: "/nothing.sock" }, found);
+    const checked = subjectOf(own, found);
+    const facts = await gather(checked, { is: "local", socket: "/nothing.sock" }, found, listing);
     assert.deepEqual(keys(judge(checked, facts)), ["warning cloudflare:apiToken", "warning vectis:challengeToken"]);
   });
 });

@@ -1,18 +1,21 @@
 // Every check that can be made before a change: gathers the facts that it needs at once, judges them, gives one list.
 // What is checked is in checks/, where it comes from in facts/.
-import { caaFindings, type Issuer, type Order } from "./checks/caa.ts";
+import { caaFindings } from "./checks/caa.ts";
 import { certificateFindings, type CustomFiles } from "./checks/certificate.ts";
 import { aliasFindings, hostFindings, mxFindings, silenceFindings, spfFindings } from "./checks/dns.ts";
 import { note, type Finding } from "./checks/finding.ts";
 import { nameFindings } from "./checks/names.ts";
 import { portFindings, type WantedPort } from "./checks/ports.ts";
 import { missingToken, tokenFindings, type TokenUse } from "./checks/token.ts";
+import { zoneFindings, type WantedRecords, type ZoneFacts } from "./checks/zone.ts";
 import type { Settings } from "./config.ts";
 import { zoneIdOf } from "./dns-config.ts";
+import type { DnsPlan } from "./dns-plan.ts";
 import { tokenFacts, type Access, type TokenFacts, type TokenQuestion } from "./facts/cloudflare.ts";
 import { dnsFacts, type DnsFacts, type DnsQuestions } from "./facts/dns.ts";
 import { portFacts, type DockerHost, type PortFacts } from "./facts/docker.ts";
 import { customFacts, type CustomFacts } from "./facts/files.ts";
+import type { Issuance } from "./issuance.ts";
 import { endpoints, type Topology } from "./topology.ts";
 
 /** What is checked, as the configuration has it. */
@@ -31,14 +34,9 @@ export interface Subject {
   readonly ports: readonly WantedPort[];
   readonly portOffset: number;
   /** What is ordered from a CA; undefined if certificates come from elsewhere. */
-  readonly acme:
-    | {
-        readonly challenge: "http-01" | "dns-01";
-        /** Undefined if the CA's issuer domain name is not known: CAA cannot be judged. */
-        readonly issuer: Issuer | undefined;
-        readonly orders: readonly Order[];
-      }
-    | undefined;
+  readonly acme: (Issuance & { readonly challenge: "http-01" | "dns-01" }) | undefined;
+  /** The records in the stack's own zones; undefined if it reaches none. */
+  readonly zones: (WantedRecords & { readonly ids: readonly string[] }) | undefined;
   /** The operator's own certificate. */
   readonly custom: CustomFiles | undefined;
   /** Whether Cloudflare is needed without anything to get in by. */
@@ -52,6 +50,7 @@ export interface Facts {
   readonly ports: PortFacts | undefined;
   readonly custom: CustomFacts | undefined;
   readonly dns: DnsFacts;
+  readonly zones: ZoneFacts | undefined;
   /** By the key that holds the token. */
   readonly tokens: Readonly<Partial<Record<TokenUse["key"], TokenFacts>>>;
   /** Milliseconds since the epoch. */
@@ -61,9 +60,16 @@ export interface Facts {
 /** Milliseconds after which a look-up is given up. */
 const patience = 2000;
 
-export function subject(settings: Settings, plan: Topology, cloudflare: Access): Subject {
+/** @param stack name of the Pulumi stack */
+export function subject(
+  settings: Settings,
+  plan: Topology,
+  records: DnsPlan,
+  cloudflare: Access,
+  stack: string,
+): Subject {
   const { name, hostname, domains, tls, publish, addresses, dns, resolvers } = settings;
-  const identity = tls.acme.caaIdentity ?? caaIdentity(tls.acme.directory);
+  const { issuance, zones } = records;
   return {
     owner: name,
     hostname,
@@ -78,18 +84,15 @@ export function subject(settings: Settings, plan: Topology, cloudflare: Access):
       port: endpoint.port + publish.portOffset,
     })),
     portOffset: publish.portOffset,
-    acme: {
-      challenge: tls.challenge,
-      issuer: identity === undefined ? undefined : { identity, accountUris: tls.acme.accountUris },
-      orders: [
-        { client: "Traefik", names: [hostname], challenge: "http-01", challengeKey: "vectis:publish.port80" },
-        {
-          client: "acme.sh",
-          names: plan.certificateNames,
-          challenge: tls.challenge,
-          challengeKey: "vectis:tls.challenge",
-        },
-      ],
+    acme: issuance && { ...issuance, challenge: tls.challenge },
+    zones: zones && {
+      ids: zones.ids,
+      stack,
+      owner: records.owner,
+      mailHost: hostname,
+      records: records.records,
+      issuance,
+      enforcesMx: dns.mtaSts === "enforce",
     },
     custom: undefined,
     lacksToken: dns.provider === "cloudflare" && cloudflare.token === undefined && !cloudflare.globalKey,
@@ -116,11 +119,6 @@ function tokenUse(
   return [{ key, token, accountId: dns.accountId, names: byZone, zoneIds: Object.keys(byZone) }];
 }
 
-/** The issuer domain name in CAA records of an ACME directory's CA, where it is known. */
-function caaIdentity(directory: string): string | undefined {
-  return new URL(directory).hostname.endsWith(".api.letsencrypt.org") ? "letsencrypt.org" : undefined;
-}
-
 /** Names that lead to the mail host; the CA looks each of them up for HTTP-01. */
 function hostsOf({ hostname, extraNames, acme }: Subject): string[] {
   const proven = acme?.challenge === "http-01" ? extraNames.filter((name) => !name.startsWith("*.")) : [];
@@ -136,21 +134,27 @@ function questions(about: Subject): DnsQuestions {
   };
 }
 
-/** Asks everything at once; takes no longer than `patience`. */
-export async function gather(about: Subject, docker: DockerHost, cloudflare: Access): Promise<Facts> {
+/** Asks everything at once; takes no longer than `patience`, or than the listing of the zones. */
+export async function gather(
+  about: Subject,
+  docker: DockerHost,
+  cloudflare: Access,
+  listZones: (ids: readonly string[]) => Promise<ZoneFacts>,
+): Promise<Facts> {
   const local = docker.is === "local";
-  const [ports, custom, dns, ...tokens] = await Promise.all([
+  const [ports, custom, dns, zones, ...tokens] = await Promise.all([
     local ? portFacts(docker.socket, patience) : undefined,
     local && about.custom !== undefined ? customFacts(about.custom.certPath, about.custom.keyPath) : undefined,
     dnsFacts(questions(about), about.resolvers, patience),
+    about.zones && !about.lacksToken ? listZones(about.zones.ids) : undefined,
     ...about.tokens.map(async (use) => [use.key, await tokenFacts(cloudflare.address, use, patience)] as const),
   ]);
-  return { docker, ports, custom, dns, tokens: Object.fromEntries(tokens), now: Date.now() };
+  return { docker, ports, custom, dns, zones, tokens: Object.fromEntries(tokens), now: Date.now() };
 }
 
 /** Everything that is wrong. Pure. */
 export function judge(about: Subject, facts: Facts): Finding[] {
-  const { hostname, domains, addresses, acme, custom } = about;
+  const { hostname, domains, addresses, acme, custom, zones } = about;
   const { dns } = facts;
   return [
     ...remoteFindings(about, facts.docker),
@@ -163,6 +167,7 @@ export function judge(about: Subject, facts: Facts): Finding[] {
     ),
     ...aliasFindings(dns, hostname),
     ...domains.flatMap((domain) => [...mxFindings(dns, domain, hostname), ...spfFindings(dns, domain)]),
+    ...(zones && facts.zones ? zoneFindings(zones, facts.zones) : []),
     ...silenceFindings(dns, about.resolvers),
     ...(about.lacksToken ? [missingToken()] : []),
     ...about.tokens.flatMap((use) => {

@@ -1,0 +1,239 @@
+// What a zone already holds against what this stack wants to put there. Pure: the zone's listing in, findings out.
+// Nobody changes or removes a record that the stack does not own; a human is told what to do.
+import { isIP } from "node:net";
+import type { CaaData } from "../../components/caa.ts";
+import { type RecordData, recordResourceName, type WantedRecord } from "../../components/mail-records.ts";
+import { rdata, unquoted } from "../../components/zone-file.ts";
+import { recordsName } from "../dns-plan.ts";
+import { climb, type CaaRecord } from "../facts/dns.ts";
+import type { Issuance } from "../issuance.ts";
+import { caaFindings } from "./caa.ts";
+import { error, warning, type Finding } from "./finding.ts";
+
+/** A record as Cloudflare's API lists it. */
+export interface ZoneRecord {
+  readonly zoneId: string;
+  readonly id: string;
+  readonly name: string;
+  readonly type: string;
+  readonly content: string;
+  readonly priority?: number;
+  readonly data?: {
+    readonly flags?: unknown;
+    readonly tag?: string;
+    readonly value?: string;
+    readonly weight?: number;
+    readonly port?: number;
+    readonly target?: string;
+  };
+  readonly proxied?: boolean;
+  /** Tells whose a record is. */
+  readonly comment?: string;
+}
+
+/** What the zones held when they were listed. */
+export interface ZoneFacts {
+  readonly records: readonly ZoneRecord[];
+  /** Why a zone could not be listed, by its id. */
+  readonly unread: Readonly<Record<string, string>>;
+}
+
+/** The stack's records, and whose they are. */
+export interface WantedRecords {
+  /** Name of the Pulumi stack. */
+  readonly stack: string;
+  /** Comment of the stack's own records. */
+  readonly owner: string;
+  readonly mailHost: string;
+  readonly records: readonly WantedRecord[];
+  /** Undefined if nothing is ordered from a CA. */
+  readonly issuance: Issuance | undefined;
+  /** Whether the MTA-STS policy makes senders refuse every other MX. */
+  readonly enforcesMx: boolean;
+}
+
+const recordType = "cloudflare:index/dnsRecord:DnsRecord";
+
+/** The command that takes a record into the stack's state; the next update writes the owner into its comment. */
+export function importCommand(stack: string, resourceName: string, { zoneId, id }: ZoneRecord): string {
+  const options = `--protect=false --generate-code=false --stack ${stack}`;
+  return `pulumi import ${recordType} ${resourceName} ${zoneId}/${id} ${options}`;
+}
+
+/**
+ * All that speaks against an update. An identical record is a warning only: after its import it stays unmarked until the
+ * next update. A zone that cannot be listed is one too: while the API is down, an update that changes no record works.
+ */
+export function zoneFindings(wanted: WantedRecords, { records: existing, unread }: ZoneFacts): Finding[] {
+  const at = byName(existing);
+  return [
+    ...[...byName(wanted.records)].flatMap(([name, records]) => atName(wanted, name, records, at.get(name) ?? [])),
+    ...forbidden(wanted, existing),
+    ...Object.entries(unread).map(([zone, reason]) =>
+      warning("cloudflare:apiToken", `could not list the zone ${zone}, whose records were not checked: ${reason}`),
+    ),
+  ];
+}
+
+function byName<T extends { readonly name: string }>(records: readonly T[]): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const record of records) {
+    const name = plain(record.name);
+    groups.set(name, [...(groups.get(name) ?? []), record]);
+  }
+  return groups;
+}
+
+function atName(
+  stack: WantedRecords,
+  name: string,
+  wanted: readonly WantedRecord[],
+  existing: readonly ZoneRecord[],
+): Finding[] {
+  const values = new Map(wanted.map((record) => [identity(record), record]));
+  return existing.flatMap((record) => {
+    if (record.comment === stack.owner) return record.proxied === true ? [turnedOn(record)] : [];
+    const same = values.get(valueOf(record));
+    if (same === undefined) return conflict(stack, name, wanted, record);
+    const command = importCommand(stack.stack, recordResourceName(recordsName, same), record);
+    return [
+      warning(
+        "vectis:dns",
+        `makes ${shown(record)}, which exists already without this stack's mark; ` +
+          `if this stack's state does not have it yet, take it in with\n      ${command}`,
+      ),
+    ];
+  });
+}
+
+const turnedOn = (record: ZoneRecord): Finding =>
+  warning("vectis:dns", `made ${behindProxy(record)}; \`pulumi up --refresh\` turns the proxy off`);
+
+/** What makes a foreign record at a wanted name a problem, if it is one. */
+function conflict(
+  { mailHost, enforcesMx }: WantedRecords,
+  name: string,
+  wanted: readonly WantedRecord[],
+  record: ZoneRecord,
+): Finding[] {
+  const types = new Set(wanted.map(({ type }) => type));
+  const isAddress = record.type === "A" || record.type === "AAAA";
+  const foreign = `${shown(record)}, which is not this stack's`;
+  if (record.type === "CNAME") {
+    const why =
+      name === mailHost
+        ? "an MX must not name an alias (RFC 2181 section 10.3)"
+        : "nothing may be beside an alias (RFC 1034 section 3.6.2)";
+    return [error("vectis:dns", `needs the name of ${foreign}: ${why}; delete that record`)];
+  }
+  if (types.has("CNAME")) {
+    const off = "or set vectis:dns.mtaSts to off";
+    return [error("vectis:dns.mtaSts", `needs the name of ${foreign}, for an alias; delete that record, ${off}`)];
+  }
+  if (isAddress && name === mailHost && record.proxied === true)
+    return [error("vectis:addresses", `cannot be reached through ${behindProxy(record)}; set it to "DNS only"`)];
+  if (isAddress && (types.has("A") || types.has("AAAA"))) {
+    const choice = "delete that record, or list its address";
+    return [error("vectis:addresses", `does not list ${foreign}: mail would go there too; ${choice}`)];
+  }
+  if (record.type === "TXT") {
+    const [kind] = wanted.flatMap((one) => (one.type === "TXT" ? (sameKind(one.text, record) ?? []) : []));
+    if (kind === undefined) return [];
+    const rule = `one ${kind.what} at most may be at a name (${kind.section})`;
+    return [error(kind.key, `makes a record beside ${foreign}: ${rule}; delete that record`)];
+  }
+  if (record.type === "MX" && enforcesMx) {
+    const effect = "senders that know the policy refuse to deliver there";
+    return [warning("vectis:dns.mtaSts", `is enforce, and ${name} has ${foreign}: ${effect}`)];
+  }
+  return [];
+}
+
+/** TXT records of which a name may have one only, by the version tag that they begin with. */
+const kinds: Readonly<Record<string, { readonly what: string; readonly key: string; readonly section: string }>> = {
+  "v=spf1": { what: "SPF record", key: "vectis:dns.spf", section: "RFC 7208 section 3.2" },
+  "v=dmarc1": { what: "DMARC record", key: "vectis:dns.dmarc", section: "RFC 7489 section 6.6.3" },
+  "v=stsv1": { what: "MTA-STS record", key: "vectis:dns.mtaSts", section: "RFC 8461 section 3.1" },
+  "v=tlsrptv1": { what: "TLS-RPT record", key: "vectis:dns.reports", section: "RFC 8460 section 3" },
+};
+
+/** What a wanted text and a foreign record both are, if they are of one kind. */
+function sameKind(text: string, record: ZoneRecord): (typeof kinds)[string] | undefined {
+  const version = (value: string): string => value.toLowerCase().split(/[\s;]/, 1)[0] ?? "";
+  return version(text) === version(unquoted(record.content)) ? kinds[version(text)] : undefined;
+}
+
+/** CAA as it will be after the update: what is wanted, and what others have put there. */
+function forbidden({ issuance, records, owner }: WantedRecords, existing: readonly ZoneRecord[]): Finding[] {
+  if (issuance?.issuer === undefined) return [];
+  const entries = [
+    ...records.flatMap((record) => (record.type === "CAA" ? [{ name: record.name, caa: record.caa }] : [])),
+    ...existing.flatMap((record) => {
+      const caa = record.type === "CAA" && record.comment !== owner ? caaOf(record) : undefined;
+      return caa === undefined ? [] : [{ name: plain(record.name), caa }];
+    }),
+  ];
+  const names = issuance.orders.flatMap((order) => order.names.flatMap(climb));
+  const at = (name: string): CaaRecord[] =>
+    entries
+      .filter((entry) => entry.name === name)
+      .map(({ caa }) => ({ critical: caa.flags >= 128, tag: caa.tag.toLowerCase(), value: caa.value }));
+  const CAA = Object.fromEntries(names.map((name) => [name, at(name)]));
+  return caaFindings({ A: {}, AAAA: {}, CNAME: {}, MX: {}, TXT: {}, CAA }, issuance.issuer, issuance.orders);
+}
+
+const plain = (name: string): string => (name === "." ? name : name.toLowerCase().replace(/\.$/, ""));
+const behindProxy = (record: ZoneRecord): string =>
+  `${shown(record)}, which is behind Cloudflare's proxy: it forwards no mail`;
+const shown = (record: ZoneRecord): string =>
+  `${plain(record.name)} ${record.type} ${record.priority === undefined ? "" : `${record.priority} `}${record.content}`;
+
+const identity = (record: RecordData): string => `${record.type} ${rdata(record)}`;
+
+/** The same for a record of the zone, so that equal records are equal texts. */
+function valueOf(record: ZoneRecord): string {
+  const data = dataOf(record);
+  return data === undefined ? `${record.type} ${record.content}` : identity(data);
+}
+
+function dataOf(record: ZoneRecord): RecordData | undefined {
+  const { type, content } = record;
+  switch (type) {
+    case "A":
+      return { type, address: content };
+    case "AAAA":
+      return { type, address: isIP(content) === 6 ? new URL(`http://[${content}]/`).hostname.slice(1, -1) : content };
+    case "CNAME":
+      return { type, target: plain(content) };
+    case "MX":
+      return { type, priority: record.priority ?? 0, target: plain(content) };
+    case "TXT":
+      return { type, text: unquoted(content) };
+    case "CAA": {
+      const caa = caaOf(record);
+      return caa && { type, caa };
+    }
+    case "SRV": {
+      // The content repeats the data, with the priority in front or not.
+      const [weight = 0, port = 0, target = ""] = content.split(" ").slice(-3);
+      const { data } = record;
+      return {
+        type,
+        srv: {
+          priority: record.priority ?? 0,
+          weight: Number(data?.weight ?? weight),
+          port: Number(data?.port ?? port),
+          target: plain(data?.target || target),
+        },
+      };
+    }
+    default:
+      return undefined;
+  }
+}
+
+function caaOf({ content, data }: ZoneRecord): CaaData | undefined {
+  if (data?.tag) return { flags: Number(data.flags ?? 0), tag: data.tag, value: data.value ?? "" };
+  const [, flags, tag, value] = /^(\d+) (\w+) "?([^"]*)"?$/.exec(content) ?? [];
+  return tag === undefined ? undefined : { flags: Number(flags), tag, value: value ?? "" };
+}

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseSettings } from "./config.ts";
+import { type DnsPlan, dnsPlan } from "./dns-plan.ts";
+
+const [one, two] = ["023e105f4ecef8ad9ca31a8372d0c353", "9a7806061c88ada191ed06f989cc3dac"];
+
+function plan(config: Record<string, unknown> = {}, names: readonly string[] = ["mail.example.com"]): DnsPlan {
+  const values: Record<string, unknown> = {
+    domains: ["example.com"],
+    tls: { provider: "letsencrypt" },
+    dns: { provider: "cloudflare", zoneId: one },
+    ...config,
+  };
+  const texts = Object.entries(values).map(([key, value]) => [`vectis:${key}`, JSON.stringify(value)] as const);
+  return dnsPlan(parseSettings({ "vectis:hostname": "mail.example.com", ...Object.fromEntries(texts) }), names);
+}
+const text = (of: DnsPlan, name: string): string | undefined =>
+  of.printed.find((record) => record.name === name)?.value;
+
+test("reports go to the configured mailbox, else to the ACME account's, else to the domain's postmaster", () => {
+  const cases: readonly [Record<string, unknown>, string][] = [
+    [{}, "postmaster@example.com"],
+    [{ tls: { provider: "letsencrypt", email: "admin@example.com" } }, "admin@example.com"],
+    [{ dns: { reports: "reports@example.com" } }, "reports@example.com"],
+  ];
+  for (const [config, mailbox] of cases) {
+    assert.equal(text(plan(config), "_smtp._tls.example.com"), `"v=TLSRPTv1; rua=mailto:${mailbox}"`);
+    const iodef = plan(config).printed.find(({ value }) => value.startsWith("0 iodef"));
+    assert.equal(iodef?.value, `0 iodef "mailto:${mailbox}"`);
+  }
+});
+
+test("CAA names Let's Encrypt by its directory, another CA as configured, and none that is unknown", () => {
+  const issue = (acme: Record<string, unknown>): (string | undefined)[] =>
+    plan({ tls: { provider: "letsencrypt", acme } })
+      .printed.filter(({ value }) => value.startsWith("0 issue "))
+      .map(({ value }) => value);
+  assert.deepEqual(issue({}), ['0 issue "letsencrypt.org; validationmethods=http-01"']);
+  assert.deepEqual(issue({ directory: "staging" }), issue({}));
+  const directory = "https://ca.example/dir";
+  assert.deepEqual(issue({ directory }), []);
+  assert.deepEqual(issue({ directory, caaIdentity: "ca.example" }), [
+    '0 issue "ca.example; validationmethods=http-01"',
+  ]);
+});
+
+test("the records are the same with any DNS host; only zones say where the stack writes them itself", () => {
+  const [printed, written] = [plan({ dns: {} }), plan()];
+  assert.deepEqual(printed.records, written.records);
+  assert.equal(printed.zoneFile, written.zoneFile);
+  assert.equal(printed.zones, undefined);
+  assert.deepEqual(written.zones?.ids, [one]);
+});
+
+test("every record goes to the zone that holds its name", () => {
+  const { zones, records } = plan({
+    domains: ["example.com", "example.net"],
+    dns: { provider: "cloudflare", zones: { "example.com": one, "example.net": two } },
+  });
+  assert.ok(zones);
+  assert.deepEqual([...zones.ids].sort(), [one, two]);
+  for (const { name } of records) assert.equal(zones.idOf(name), name.endsWith("example.net") ? two : one);
+});
+
+test("switched off, MTA-STS leaves neither records nor hosts nor a policy", () => {
+  const on = plan();
+  assert.deepEqual(on.mtaStsHosts, ["mta-sts.example.com"]);
+  assert.match(on.mtaStsPolicy ?? "", /^version: STSv1\nmode: testing\nmx: mail\.example\.com\n/);
+  const off = plan({ dns: { mtaSts: "off" } });
+  assert.deepEqual([off.mtaStsHosts, off.mtaStsPolicy], [[], undefined]);
+  assert.ok(!off.records.some(({ name }) => name.includes("mta-sts")));
+});
+
+test("without a challenge in DNS there is no token for one", () => {
+  assert.equal(plan().challengeToken, undefined);
+  assert.equal(plan({ dns: {} }).challengeToken, undefined);
+});

@@ -1,0 +1,95 @@
+// From settings to the model of the mail host's DNS, and to all that follows from it. Pure.
+import type { ChallengeTokenArgs } from "../components/challenge-token.ts";
+import { mailRecords, mtaStsHost, mtaStsPolicy, recordOwner, type WantedRecord } from "../components/mail-records.ts";
+import { type PrintedRecord, printed, zoneFile } from "../components/zone-file.ts";
+import type { Settings } from "./config.ts";
+import { type Dns, zoneIdOf } from "./dns-config.ts";
+import { issuance, type Issuance } from "./issuance.ts";
+
+/** Name of the component with the records; its children's names begin with it. */
+export const recordsName = "records";
+
+/** Where the sidecar's API token for DNS-01 comes from. */
+export type ChallengeTokenSource =
+  { readonly from: "operator"; readonly value: string } | ({ readonly from: "stack" } & ChallengeTokenArgs);
+
+export interface DnsPlan {
+  readonly records: readonly WantedRecord[];
+  /** Mark of the stack's own records. */
+  readonly owner: string;
+  /** The records for a human, and for any DNS host. */
+  readonly printed: readonly PrintedRecord[];
+  readonly zoneFile: string;
+  /** Undefined if nothing is ordered from a CA. */
+  readonly issuance: Issuance | undefined;
+  /** The zones that hold the records; undefined where the stack reaches none. */
+  readonly zones: { readonly ids: readonly string[]; readonly idOf: (name: string) => string } | undefined;
+  /** Undefined: no challenge is answered in DNS. */
+  readonly challengeToken: ChallengeTokenSource | undefined;
+  /** Text of the MTA-STS policy, the same for every domain; undefined if none is announced. */
+  readonly mtaStsPolicy: string | undefined;
+  /** Hosts that serve it. */
+  readonly mtaStsHosts: readonly string[];
+}
+
+/** @param certificateNames the names of the mail certificate */
+export function dnsPlan(settings: Settings, certificateNames: readonly string[]): DnsPlan {
+  const { name, hostname, domains, addresses, dns, tls } = settings;
+  const mtaSts = dns.mtaSts === "off" ? undefined : dns.mtaSts;
+  const orders = issuance(settings, certificateNames);
+  const reports = (domain: string): string => dns.reports ?? tls.email ?? `postmaster@${domain}`;
+  const home = domains.find((domain) => `.${hostname}`.endsWith(`.${domain}`)) ?? domains[0] ?? hostname;
+  const records = mailRecords({
+    hostname,
+    addresses,
+    caa: {
+      issuer: orders?.issuer?.identity,
+      accountUris: orders?.issuer?.accountUris ?? [],
+      orders: orders?.orders ?? [],
+    },
+    reports: reports(home),
+    ttl: dns.ttl,
+    domains: domains.map((domain) => ({ domain, reports: reports(domain), spf: dns.spf, dmarc: dns.dmarc, mtaSts })),
+  });
+  const idOf = dns.provider === "none" ? undefined : zoneIn(dns);
+  return {
+    records,
+    owner: recordOwner(name),
+    printed: printed(records),
+    zoneFile: zoneFile(records),
+    issuance: orders,
+    zones: idOf && { ids: [...new Set(records.map((record) => idOf(record.name)))], idOf },
+    challengeToken: tokenSource(settings, orders),
+    mtaStsPolicy: mtaSts === undefined ? undefined : mtaStsPolicy(mtaSts, hostname),
+    mtaStsHosts: mtaSts === undefined ? [] : domains.map(mtaStsHost),
+  };
+}
+
+/** @throws Error for a name that the configuration's check let through without a zone */
+function zoneIn(dns: Dns & { readonly provider: "cloudflare" }): (name: string) => string {
+  return (name) => {
+    const id = zoneIdOf(dns, name);
+    if (id === undefined) throw new Error(`vectis:dns.zones has no zone for ${name}`);
+    return id;
+  };
+}
+
+function tokenSource(
+  { name, dns, challengeToken }: Settings,
+  orders: Issuance | undefined,
+): ChallengeTokenSource | undefined {
+  const names = (orders?.orders ?? [])
+    .filter(({ challenge }) => challenge === "dns-01")
+    .flatMap((order) => order.names);
+  if (names.length === 0) return undefined;
+  if (challengeToken !== undefined) return { from: "operator", value: challengeToken };
+  if (dns.provider === "none") return undefined;
+  return {
+    from: "stack",
+    tokenName: `vectis ${name} dns-01`,
+    zoneIds: names.map((ordered) => zoneIn(dns)(ordered.replace(/^\*\./, ""))),
+    accountId: dns.accountId,
+    allowedAddresses: dns.token.allowedAddresses,
+    expiresOn: dns.token.expiresOn,
+  };
+}
