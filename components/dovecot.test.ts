@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { dovecotAuthConf, dovecotConf, passwdFileText } from "./dovecot.ts";
-import { intermediate } from "./tls-policy.ts";
+import { tlsPolicies } from "./tls-policy.ts";
 
-const conf = dovecotConf({ hostname: "mail.example.com", policy: intermediate });
+const conf = dovecotConf({ hostname: "mail.example.com", policy: tlsPolicies.intermediate });
 
 test("the version settings come first, as Dovecot 2.4 demands", () => {
   for (const text of [conf, dovecotAuthConf()]) {

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { mailboxTable, mainCf, masterCf } from "./postfix.ts";
-import { intermediate } from "./tls-policy.ts";
+import { tlsPolicies } from "./tls-policy.ts";
 
 const config = {
   hostname: "mail.example.com",
   domains: ["example.com", "example.org"],
   mailboxes: ["b@example.com", "a@example.com"],
   lmtp: "dovecot:24",
-  policy: intermediate,
+  policy: tlsPolicies.intermediate,
 };
 
 /** The lines of one service of master.cf: its own and its options. */

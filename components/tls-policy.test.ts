@@ -1,44 +1,50 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { dovecotTls, intermediate, opensslConf, postfixTls, traefikTlsOptions } from "./tls-policy.ts";
+import { describe, it } from "node:test";
+import { dovecotTls, opensslConf, postfixTls, tlsPolicies, traefikTlsOptions } from "./tls-policy.ts";
 
-const postfix = new Map(postfixTls(intermediate));
-const dovecot = new Map(dovecotTls(intermediate));
-const traefik = traefikTlsOptions(intermediate);
+for (const [name, policy] of Object.entries(tlsPolicies)) {
+  const postfix = new Map(postfixTls(policy));
+  const dovecot = new Map(dovecotTls(policy));
+  const traefik = traefikTlsOptions(policy);
 
-test("S9: the floor is TLS 1.2 in every renderer", () => {
-  for (const key of ["smtpd_tls_protocols", "smtpd_tls_mandatory_protocols", "smtp_tls_protocols"]) {
-    assert.equal(postfix.get(key), ">=TLSv1.2");
-  }
-  assert.equal(dovecot.get("ssl_min_protocol"), "TLSv1.2");
-  assert.equal(traefik.minVersion, "VersionTLS12");
-  assert.match(opensslConf(intermediate), /^MinProtocol = TLSv1\.2$/m);
-});
+  describe(`the policy ${name}`, () => {
+    it("has one floor where people connect, and TLS 1.2 between mail servers (S9, B9)", () => {
+      const floor = name === "modern" ? "1.3" : "1.2";
+      assert.equal(postfix.get("smtpd_tls_mandatory_protocols"), `>=TLSv${floor}`);
+      assert.equal(dovecot.get("ssl_min_protocol"), `TLSv${floor}`);
+      assert.equal(traefik.minVersion, `VersionTLS${floor.replace(".", "")}`);
+      for (const key of ["smtpd_tls_protocols", "smtp_tls_protocols", "smtp_tls_mandatory_protocols"]) {
+        assert.equal(postfix.get(key), ">=TLSv1.2", key);
+      }
+      assert.match(opensslConf(policy), /^MinProtocol = TLSv1\.2$/m);
+    });
 
-test("the three daemons get the same suites: ECDHE with AEAD and nothing else", () => {
-  const suites = postfix.get("tls_medium_cipherlist");
-  assert.equal(suites, dovecot.get("ssl_cipher_list"));
-  assert.equal(suites?.split(":").length, 6);
-  for (const suite of suites.split(":")) assert.match(suite, /^ECDHE-(ECDSA|RSA)-(AES\d+-GCM|CHACHA20)-/);
-  // IANA's name is OpenSSL's with other separators, but for ChaCha20's hash.
-  const normal = (name: string) => name.replace(/^TLS_|WITH_|_SHA256$|-SHA256$/g, "").replace(/[-_]/g, "");
-  assert.deepEqual(traefik.cipherSuites.map(normal), suites.split(":").map(normal));
-});
+    it("gives the three daemons the same suites, all with forward secrecy (B9)", () => {
+      const suites = postfix.get("tls_medium_cipherlist")?.split(":") ?? [];
+      assert.equal(suites.length, name === "compat" ? 10 : 6);
+      assert.equal(suites.join(":"), dovecot.get("ssl_cipher_list"));
+      for (const suite of suites) assert.match(suite, /^ECDHE-(ECDSA|RSA)-/);
+      // IANA's name is OpenSSL's with other separators, but for ChaCha20's hash and for CBC, which OpenSSL leaves out.
+      const normal = (suite: string) => suite.replace(/^TLS_|WITH_|_SHA256$|-SHA256$|_CBC/g, "").replace(/[-_]/g, "");
+      assert.deepEqual(traefik.cipherSuites.map(normal), suites.map(normal));
+    });
 
-test("post-quantum key exchange comes first in every renderer", () => {
-  assert.match(postfix.get("tls_eecdh_auto_curves") ?? "", /^X25519MLKEM768 /);
-  assert.match(dovecot.get("ssl_curve_list") ?? "", /^X25519MLKEM768:/);
-  assert.equal(traefik.curvePreferences[0], "X25519MLKEM768");
-  assert.equal(traefik.curvePreferences.length, intermediate.groups.length);
-});
+    it("puts post-quantum key exchange first (B9)", () => {
+      assert.match(postfix.get("tls_eecdh_auto_curves") ?? "", /^X25519MLKEM768 /);
+      assert.match(dovecot.get("ssl_curve_list") ?? "", /^X25519MLKEM768:/);
+      assert.equal(traefik.curvePreferences[0], "X25519MLKEM768");
+      assert.equal(traefik.curvePreferences.length, policy.groups.length);
+    });
 
-test("no SHA-1 or SHA-224 signature is offered", () => {
-  const line = /^SignatureAlgorithms = (.*)$/m.exec(opensslConf(intermediate))?.[1] ?? "";
-  assert.ok(line.split(":").length > 8);
-  assert.doesNotMatch(line, /sha1\b|sha224/i);
-});
+    it("offers no SHA-1 or SHA-224 signature", () => {
+      const line = /^SignatureAlgorithms = (.*)$/m.exec(opensslConf(policy))?.[1] ?? "";
+      assert.ok(line.split(":").length > 8);
+      assert.doesNotMatch(line, /sha1\b|sha224/i);
+    });
 
-test("Postfix reads key and chain from one file, and shows no certificate to others", () => {
-  assert.equal(postfix.get("smtpd_tls_chain_files"), "/etc/ssl/mail/keychain.pem");
-  for (const key of postfix.keys()) assert.doesNotMatch(key, /^smtp_tls_(cert|key|chain)/);
-});
+    it("lets Postfix read key and chain from one file, and show no certificate to others", () => {
+      assert.equal(postfix.get("smtpd_tls_chain_files"), "/etc/ssl/mail/keychain.pem");
+      for (const key of postfix.keys()) assert.doesNotMatch(key, /^smtp_tls_(cert|key|chain)/);
+    });
+  });
+}

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "yaml";
-import { intermediate } from "./tls-policy.ts";
+import { tlsPolicies } from "./tls-policy.ts";
 import { traefikDynamic, traefikStatic, type TraefikConfig } from "./traefik.ts";
 
 const config: TraefikConfig = {
@@ -9,7 +9,7 @@ const config: TraefikConfig = {
   mailNames: ["mail.example.com", "imap.example.com"],
   sidecarUrl: "http://acme:8080",
   acme: { directory: "https://ca.example.com/directory", keyType: "ec-256" },
-  policy: intermediate,
+  policy: tlsPolicies.intermediate,
 };
 
 interface Router {

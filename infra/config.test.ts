@@ -29,6 +29,7 @@ test("the least configuration gives safe defaults", () => {
   assert.equal(settings.tls.challenge, "http-01");
   assert.equal(settings.tls.acme.directory, "https://acme-v02.api.letsencrypt.org/directory");
   assert.equal(settings.tls.acme.keyType, "ec-256");
+  assert.equal(settings.tls.policy, "intermediate");
   assert.deepEqual(settings.publish, { address: "0.0.0.0", portOffset: 0, networks: [] });
 });
 

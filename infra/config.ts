@@ -105,6 +105,11 @@ const tls = v.strictObject(
     email: v.optional(email),
     challenge: v.optional(v.picklist(["http-01"], "must be http-01"), "http-01"),
     acme: v.optional(acme, {}),
+    /** What every port takes of TLS; see components/tls-policy.ts. Default: intermediate. */
+    policy: v.optional(
+      v.picklist(["modern", "intermediate", "compat"], "must be modern, intermediate or compat"),
+      "intermediate",
+    ),
   },
   "must be an object, for example { provider: letsencrypt, email: admin@example.com }",
 );

@@ -3,7 +3,7 @@ import type { Settings as CertdSettings } from "../certd/settings.ts";
 import type { PublishedPort } from "../components/container.ts";
 import type { DovecotConfig, Mailbox } from "../components/dovecot.ts";
 import type { PostfixConfig } from "../components/postfix.ts";
-import { intermediate } from "../components/tls-policy.ts";
+import { tlsPolicies } from "../components/tls-policy.ts";
 import type { TraefikConfig } from "../components/traefik.ts";
 import type { Settings } from "./config.ts";
 import type { ServiceName } from "./images.ts";
@@ -68,7 +68,7 @@ export function topology(settings: Settings): Topology {
   const portsOf = (service: ServiceName): PublishedPort[] =>
     endpoints.filter((endpoint) => endpoint.service === service).map(published);
   const certificateNames = [hostname];
-  const policy = intermediate;
+  const policy = tlsPolicies[tls.policy];
   return {
     networkName: name,
     containerNames: {
