@@ -2,9 +2,12 @@
 // acme.sh itself is driven by acme.ts; whether a certificate is wanted at all is decided in decide.ts.
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { AcmeDriver, type AcmePaths, type RunResult } from "./acme.ts";
+import { AcmeDriver, dnsRoots, type AcmePaths, type RunResult } from "./acme.ts";
 import { CaClient } from "./ca.ts";
+import { CloudflareClient } from "./cloudflare.ts";
 import { nextOrderAt, type Candidate, type Decision } from "./decide.ts";
+import { DnsChallenge } from "./dns-challenge.ts";
+import { DnsKeeper } from "./dns-keeper.ts";
 import type { Origin } from "./generations.ts";
 import { day, duration } from "./journal.ts";
 import { tryRoute } from "./route.ts";
@@ -27,6 +30,8 @@ export class AcmeSource implements Source {
   private readonly around: Surroundings;
   private readonly driver: AcmeDriver;
   private readonly ca: CaClient;
+  /** Only with DNS-01. */
+  private readonly dns: DnsKeeper | undefined;
   private readonly publicCa: boolean;
 
   private memory: StateFile | undefined;
@@ -51,6 +56,16 @@ export class AcmeSource implements Source {
     this.publicCa = isPublicCa(settings.directory);
     this.driver = new AcmeDriver(settings, names, paths, (line) => this.journal.log(`acme.sh: ${line}`));
     this.ca = new CaClient(settings.directory, settings.caBundle);
+    if (settings.challenge === "dns-01") {
+      const client = new CloudflareClient(paths.token, () => dnsRoots(settings.caBundle));
+      const challenge = new DnsChallenge(this.driver.zones, names, client, this.driver.notes, paths.token);
+      const { journal, clock } = around;
+      this.dns = new DnsKeeper(challenge, {
+        journal,
+        clock,
+        whileIdle: (action) => this.driver.whileIdle(action),
+      });
+    }
   }
 
   private get journal(): Surroundings["journal"] {
@@ -134,8 +149,9 @@ export class AcmeSource implements Source {
   work({ order }: Decision): void {
     if (this.job !== undefined || this.stopping) return;
     const now = this.around.clock();
-    const mayOrder = order !== undefined && now >= this.nextOrder(now) && passed(this.connectAt, now);
-    const job = mayOrder ? this.order(order.why) : passed(this.pollAt, now) ? this.askCa() : undefined;
+    const mayOrder = order !== undefined && now >= this.nextOrder(now) && passed(this.waitsUntil, now);
+    const job =
+      this.dns?.tidy() ?? (mayOrder ? this.order(order.why) : passed(this.pollAt, now) ? this.askCa() : undefined);
     this.job = job
       ?.catch((error: unknown) => {
         const message = error instanceof Error ? error.message : String(error);
@@ -156,6 +172,11 @@ export class AcmeSource implements Source {
     this.driver.kill("SIGTERM");
     setTimeout(() => this.driver.kill("SIGKILL"), 1000).unref();
     await this.job;
+  }
+
+  /** The CA or the DNS host is not asked before this moment. */
+  private get waitsUntil(): number {
+    return Math.max(this.connectAt, this.dns?.orderAt ?? 0);
   }
 
   private nextOrder(now: number): number {
@@ -203,6 +224,7 @@ export class AcmeSource implements Source {
       journal.settle("route");
     }
     this.connectionAttempts = 0;
+    if (this.dns !== undefined && !(await this.dns.admits(this.stillWorks()))) return;
     if (this.stopping) return;
     this.ordering = true;
     journal.log(`A certificate is ordered for ${names.join(", ")}: ${why}.`);
@@ -295,7 +317,7 @@ export class AcmeSource implements Source {
         reason: order?.why ?? null,
         last: lastOrder && { ...lastOrder, at: iso(lastOrder.at) },
         failures,
-        nextAt: order === undefined ? null : iso(Math.max(this.nextOrder(now), this.connectAt, now)),
+        nextAt: order === undefined ? null : iso(Math.max(this.nextOrder(now), this.waitsUntil, now)),
         renewAt: renewAt === undefined ? null : iso(renewAt),
       },
       ca: {

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, beforeEach, describe, it } from "node:test";
-import { AcmeDriver, failureCause, homeName, worthShowing } from "./acme.ts";
+import { AcmeDriver, confValue, failureCause, homeName, worthShowing } from "./acme.ts";
 import type { AcmeSource } from "./settings.ts";
 import { TestPki } from "./test-pki.ts";
 
@@ -39,7 +39,12 @@ function command(body: string): void {
 }
 
 function driver(names: readonly string[] = [HOST], change: Partial<AcmeSource> = {}): AcmeDriver {
-  const paths = { volume: join(top, "volume"), runtime: join(top, "run"), command: join(top, "acme.sh") };
+  const paths = {
+    volume: join(top, "volume"),
+    runtime: join(top, "run"),
+    command: join(top, "acme.sh"),
+    token: "/token",
+  };
   const made = new AcmeDriver({ ...source, ...change }, names, paths, (line) => shown.push(line));
   made.prepare();
   return made;
@@ -57,6 +62,9 @@ function store(home: string, { pem, key }: { pem: string; key: string }, conf: s
   writeFileSync(join(folder, `${HOST}.conf`), conf);
   return folder;
 }
+
+const ZONE = "3f2a7c1e9b8d4065a1c2d3e4f5061728";
+const ordered = (made: AcmeDriver): string => readFileSync(join(made.home, `${HOST}_ecc`, `${HOST}.conf`), "utf8");
 
 const conf = (change = ""): string =>
   `Le_Domain='${HOST}'\nLe_Alt='no'\nLe_API='${source.directory}'\nLe_Keylength='ec-256'\nLe_NextRenewTime='9999999999'\n${change}`;
@@ -78,39 +86,79 @@ describe("AcmeDriver", () => {
     assert.equal(readFileSync(join(home, "account.conf"), "utf8"), "USER_PATH='/bin'\n");
   });
 
-  it("issues first, with every choice spelled out", async () => {
-    assert.equal((await driver([HOST, "imap.vectis.test"]).order()).ok, true);
-    assert.deepEqual(runs(), [
-      "--issue --standalone --httpport 8080 --keylength ec-256 --extended-key-usage serverAuth " +
-        `--accountemail admin@vectis.test --domain ${HOST} --domain imap.vectis.test`,
-    ]);
-  });
-
-  it("renews when names, key type and directory are those of the last order", async () => {
-    const made = driver();
-    store(made.home, ec256, conf());
-    await made.order();
-    assert.deepEqual(runs(), [`--renew --domain ${HOST} --force`]);
-  });
-
-  it("issues with the same key, and not 'not due', when a name was added", async () => {
+  it("orders with acme.sh's renewal from the first time on, every choice in acme.sh's own configuration", async () => {
     const made = driver([HOST, "imap.vectis.test"]);
-    const folder = store(made.home, ec256, conf());
+    assert.equal((await made.order()).ok, true);
+    assert.deepEqual(runs(), [`--renew --domain ${HOST} --force --accountemail admin@vectis.test`]);
+    assert.equal(
+      ordered(made),
+      `Le_Domain='${HOST}'
+Le_Alt='imap.vectis.test'
+Le_Webroot='no'
+Le_API='${source.directory}'
+Le_Keylength='ec-256'
+Le_ExtKeyUse='serverAuth'
+Le_HTTPPort='8080'
+Le_DNSSleep='0'
+`,
+    );
+  });
+
+  it("keeps the key, and what else acme.sh remembers, when a name was added", async () => {
+    const made = driver([HOST, "imap.vectis.test"]);
+    const folder = store(made.home, ec256, conf("Le_LinkCert='x'\nLe_OrderFinalize='y'\n"));
     await made.order();
-    assert.match(runs()[0] ?? "", /^--issue (?!.*--force)/);
     assert.equal(readFileSync(join(folder, `${HOST}.key`), "utf8"), ec256.key);
-    const left = readFileSync(join(folder, `${HOST}.conf`), "utf8");
-    assert.doesNotMatch(left, /Le_NextRenewTime/);
-    assert.match(left, /^Le_Keylength='ec-256'$/m);
+    assert.equal(confValue(ordered(made), "Le_Alt"), "imap.vectis.test");
+    assert.equal(confValue(ordered(made), "Le_LinkCert"), "x");
+    assert.doesNotMatch(ordered(made), /Le_NextRenewTime|Le_OrderFinalize|Le_Alt='no'/);
   });
 
   it("keeps a key whose order was never finished", async () => {
     const made = driver();
     const folder = store(made.home, ec256, "");
     await made.order();
-    assert.match(runs()[0] ?? "", /^--issue/);
     assert.equal(existsSync(join(folder, `${HOST}.key`)), true);
-    assert.match(readFileSync(join(folder, `${HOST}.conf`), "utf8"), /^Le_Keylength='ec-256'$/m);
+    assert.equal(confValue(ordered(made), "Le_Keylength"), "ec-256");
+  });
+
+  it("orders over DNS-01 with the hook; a name that a wildcard covers is not ordered beside it", async () => {
+    const made = driver([HOST, "*.vectis.test", "vectis.test"], { challenge: "dns-01", dns: { zoneId: ZONE } });
+    await made.order();
+    assert.deepEqual(runs(), [`--renew --domain ${HOST} --force --accountemail admin@vectis.test`]);
+    assert.equal(confValue(ordered(made), "Le_Domain"), "*.vectis.test");
+    assert.equal(confValue(ordered(made), "Le_Alt"), "vectis.test");
+    assert.equal(confValue(ordered(made), "Le_Webroot"), "dns_vectis");
+  });
+
+  it("tells the hook where token, zones, notes and the API's roots are, and never the token itself", () => {
+    const told = (dns: NonNullable<AcmeSource["dns"]>): string => {
+      driver([HOST], { challenge: "dns-01", caBundle: ec256.pem, dns });
+      return readFileSync(join(top, "run", "acme.conf"), "utf8");
+    };
+    assert.match(told({ zoneId: ZONE }), new RegExp(`^dns_zones='\\.=${ZONE}'$`, "m"));
+    assert.match(
+      told({ zones: { "a.test": ZONE, "b.test": "x" } }),
+      new RegExp(`^dns_zones='a.test=${ZONE} b.test=x'$`, "m"),
+    );
+    assert.match(told({ zoneId: ZONE }), /^dns_token='\/token'$/m);
+    assert.match(told({ zoneId: ZONE }), new RegExp(`^dns_notes='${join(top, "volume", "dns-01")}'$`, "m"));
+    // The private CA's roots alone for the CA, with the system's for the API.
+    assert.equal(readFileSync(join(top, "run", "ca-bundle.pem"), "utf8"), ec256.pem);
+    const roots = readFileSync(join(top, "run", "dns-roots.pem"), "utf8");
+    assert.ok(roots.endsWith(ec256.pem) && roots.split("BEGIN CERTIFICATE").length > 10);
+  });
+
+  it("takes tokens out of whatever acme.sh keeps in clear, in every home", () => {
+    const other = join(top, "volume", "other");
+    mkdirSync(join(other, `${HOST}_ecc`), { recursive: true });
+    writeFileSync(join(other, "account.conf"), "SAVED_CF_Token='secret'\nSAVED_CF_Account_ID='a'\nUSER_PATH='/bin'\n");
+    const domain = join(other, `${HOST}_ecc`, `${HOST}.conf`);
+    writeFileSync(domain, conf("CF_Token='secret'\nCF_Zone_ID='z'\n"), { mode: 0o644 });
+    driver();
+    assert.equal(readFileSync(join(other, "account.conf"), "utf8"), "USER_PATH='/bin'\n");
+    assert.equal(readFileSync(domain, "utf8"), conf());
+    assert.equal(statSync(domain).mode & 0o777, 0o600);
   });
 
   for (const [what, key] of [
@@ -121,7 +169,7 @@ describe("AcmeDriver", () => {
       const made = driver();
       const folder = store(made.home, { pem: ec384.pem, key }, conf("Le_Keylength='ec-384'\n"));
       await made.order();
-      assert.match(runs()[0] ?? "", /^--issue .*--keylength ec-256/);
+      assert.equal(confValue(ordered(made), "Le_Keylength"), "ec-256");
       assert.equal(existsSync(join(folder, `${HOST}.key`)), false);
       assert.equal(existsSync(join(folder, `${HOST}.csr`)), false);
     });
@@ -152,6 +200,19 @@ describe("AcmeDriver", () => {
     await once(holder, "exit");
     assert.equal(made.read().kind, "stored");
     assert.equal(made.busy(), false);
+  });
+
+  it("lets nobody order while something is done that must not meet an order, and the other way round", async () => {
+    const made = driver();
+    assert.equal(await made.whileIdle(() => Promise.resolve(made.busy())), true);
+    while (made.busy()) await new Promise((resolve) => setTimeout(resolve, 5));
+    const holder = spawn("flock", [join(made.home, ".lock"), "sh", "-c", "echo held; read line"], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    await once(holder.stdout, "data");
+    assert.equal(await made.whileIdle(() => Promise.resolve(true)), undefined);
+    holder.stdin.end("\n");
+    await once(holder, "exit");
   });
 
   it("finds the account's URL wherever acme.sh keeps it", () => {
@@ -224,6 +285,13 @@ describe("acme.sh's output", () => {
     assert.equal(
       failureCause("Using CA\nCannot init API for: https://ca.\n\nPlease add '--debug' or '--log'\n", 1),
       "acme.sh ended with 1: Cannot init API for: https://ca.",
+    );
+    assert.equal(
+      failureCause(
+        "dns_vectis: Cloudflare answers 429; it is asked again in 8 s\ninvalid domain\ndns_vectis: gave up: Cloudflare answers 403\nx\n",
+        1,
+      ),
+      "the DNS record could not be made: Cloudflare answers 403",
     );
     assert.equal(failureCause("", null), "acme.sh ended with a signal");
   });

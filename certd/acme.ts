@@ -4,7 +4,10 @@ import { spawn, spawnSync } from "node:child_process";
 import { createHash, createPrivateKey } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { systemRoots } from "./ca.ts";
+import type { Zones } from "./dns-challenge.ts";
 import { replaceFile } from "./files.ts";
+import { orderNames } from "./names.ts";
 import type { AcmeSource } from "./settings.ts";
 import { keyTypeOf, type Pair } from "./validate.ts";
 
@@ -36,6 +39,32 @@ export function confValue(conf: string, key: string): string {
   return new RegExp(`^${key}='(.*)'$`, "m").exec(conf)?.[1] ?? "";
 }
 
+/**
+ * acme.sh's own configuration of a certificate, as an order wants it; the rest of `before` stays. Every order is a
+ * renewal then, whatever changed: the key stays, and it is the same command that a person would type. Also taken out:
+ * "not due", the leftovers of an order, and API tokens, which acme.sh keeps in clear where it is given one.
+ */
+export function orderConf(before: string, source: AcmeSource, names: readonly string[]): string {
+  const [first = "", ...others] = orderNames(names);
+  const wanted: Readonly<Record<string, string>> = {
+    Le_Domain: first,
+    Le_Alt: others.join(",") || "no",
+    Le_Webroot: source.challenge === "dns-01" ? "dns_vectis" : "no",
+    Le_API: source.directory,
+    Le_Keylength: source.keyType,
+    Le_ExtKeyUse: "serverAuth",
+    Le_HTTPPort: String(source.httpPort),
+    // The hook itself waits, for the name servers; without this acme.sh would ask public resolvers.
+    Le_DNSSleep: "0",
+  };
+  const gone = new RegExp(
+    `^(${Object.keys(wanted).join("|")}|Le_NextRenewTime|Le_NextRenewTimeStr|Le_Vlist|Le_OrderFinalize|Le_LinkOrder|(SAVED_)?CF_\\w+)=.*\\n?`,
+    "gm",
+  );
+  const lines = Object.entries(wanted).map(([key, value]) => `${key}='${value}'\n`);
+  return [before.replace(gone, ""), ...lines].join("");
+}
+
 /** acme.sh's output line by line without what a reader has no use for. */
 export function worthShowing(line: string): boolean {
   return !/^\s*$|^Please add '--debug'|How-to-debug-acme|^sleep: invalid|^Try 'sleep --help'/.test(line);
@@ -45,7 +74,9 @@ export function worthShowing(line: string): boolean {
 export function failureCause(output: string, exitCode: number | null): string {
   const type = /urn:ietf:params:acme:error:([A-Za-z]+)/.exec(output)?.[1];
   const detail = /"detail": *"((?:[^"\\]|\\.)*)"/.exec(output)?.[1]?.replaceAll('\\"', '"').trim();
+  const dns = /^dns_vectis: gave up: (.*)$/m.exec(output)?.[1];
   const verify = /^(.*: Invalid status.*|.*Verify error.*|.*Verification error.*)$/im.exec(output)?.[1];
+  if (dns !== undefined) return `the DNS record could not be made: ${dns}`;
   if (type !== undefined && detail !== undefined) return `the CA says ${type}: ${detail}`;
   if (verify !== undefined) return verify.trim();
   if (detail !== undefined) return `the CA says: ${detail}`;
@@ -60,6 +91,8 @@ export interface AcmePaths {
   readonly runtime: string;
   /** The wrapper. */
   readonly command: string;
+  /** File with the API token for DNS-01. */
+  readonly token: string;
 }
 
 export class AcmeDriver {
@@ -102,13 +135,43 @@ export class AcmeDriver {
     if (this.source.caBundle !== undefined) replaceFile(bundle, this.source.caBundle, 0o644, false);
     // acme.sh remembers a bundle for ever; what counts is what is configured now.
     this.rewriteConf(join(this.home, "account.conf"), (conf) => conf.replace(/^CA_BUNDLE=.*\n?/m, ""));
+    this.scrub();
+    const { dns, caBundle } = this.source;
+    // The private CA's roots replace the system's for the CA alone; for the DNS host's API they come on top.
+    const roots = join(this.paths.runtime, "dns-roots.pem");
+    if (dns !== undefined) replaceFile(roots, dnsRoots(caBundle), 0o644, false);
     const lines = [
       `home='${this.home}'`,
       `server='${this.source.directory}'`,
-      `ca_bundle='${this.source.caBundle === undefined ? "" : bundle}'`,
+      `ca_bundle='${caBundle === undefined ? "" : bundle}'`,
       `http_port='${this.source.httpPort}'`,
+      `dns_token='${this.paths.token}'`,
+      `dns_zones='${Object.entries(this.zones)
+        .map(([zone, id]) => `${zone}=${id}`)
+        .join(" ")}'`,
+      `dns_roots='${roots}'`,
+      `dns_notes='${this.notes}'`,
     ];
     replaceFile(join(this.paths.runtime, "acme.conf"), lines.join("\n") + "\n", 0o644, false);
+  }
+
+  /** Zone ids by zone name; `.` stands for every name. */
+  get zones(): Zones {
+    const { zoneId, zones } = this.source.dns ?? {};
+    return zoneId === undefined ? (zones ?? {}) : { ".": zoneId };
+  }
+
+  /** Folder in which the DNS hook notes every record before it makes it; outlives a change of the CA. */
+  get notes(): string {
+    return join(this.paths.volume, "dns-01");
+  }
+
+  /** Takes API tokens out of every file in which acme.sh keeps one in clear, whoever gave it one. */
+  private scrub(): void {
+    for (const path of readdirSync(this.paths.volume, { recursive: true, encoding: "utf8" })) {
+      if (!/\.conf$/.test(path)) continue;
+      this.rewriteConf(join(this.paths.volume, path), (conf) => conf.replace(/^(SAVED_)?CF_\w+=.*\n?/gm, ""));
+    }
   }
 
   private rewriteConf(path: string, change: (conf: string) => string): void {
@@ -153,42 +216,38 @@ export class AcmeDriver {
   }
 
   /**
-   * Orders a certificate now, keeping the key if it is of the wanted type. Same names as stored: a renewal;
-   * otherwise a new order. Never rejects.
+   * Runs something while nobody orders and nobody can begin to; `undefined`: someone is ordering. The lock goes with
+   * this process, however that ends.
    */
+  async whileIdle<T>(action: () => Promise<T>): Promise<T | undefined> {
+    const holder = spawn("flock", ["-n", this.lock, "sh", "-c", "echo held; exec cat"], {
+      stdio: ["pipe", "pipe", "ignore"],
+    });
+    const held = await new Promise<boolean>((resolve) => {
+      holder.stdout.once("data", () => resolve(true));
+      holder.once("close", () => resolve(false)).once("error", () => resolve(false));
+    });
+    if (!held) return undefined;
+    try {
+      return await action();
+    } finally {
+      holder.stdin.end();
+    }
+  }
+
+  /** Orders a certificate now, keeping the key if it is of the wanted type. Never rejects. */
   order(): Promise<RunResult> {
-    const conf = join(this.folder, `${this.hostname}.conf`);
     const keyFile = join(this.folder, `${this.hostname}.key`);
-    const text = existsSync(conf) ? readFileSync(conf, "utf8") : "";
     const key = existsSync(keyFile) ? keyType(readFileSync(keyFile, "utf8")) : undefined;
-    const keeps = key === this.source.keyType;
-    if (!keeps) {
+    if (key !== this.source.keyType) {
       // acme.sh refuses to overwrite a key, and would sign an old CSR for a key that is gone.
       for (const file of ["key", "csr"]) rmSync(join(this.folder, `${this.hostname}.${file}`), { force: true });
     }
-    const alternatives = confValue(text, "Le_Alt");
-    const names = [confValue(text, "Le_Domain"), ...(alternatives === "no" ? [] : alternatives.split(","))];
-    const same = names.length === this.names.length && this.names.every((name) => names.includes(name));
-    const renews = keeps && same && confValue(text, "Le_API") === this.source.directory;
-    if (renews && confValue(text, "Le_Keylength") === this.source.keyType) {
-      return this.run(["--renew", "--domain", this.hostname, "--force"]);
-    }
-    if (existsSync(this.folder)) {
-      // Without --force, which would make a new key: "not due" and a forgotten key length are taken out instead.
-      this.rewriteConf(conf, (before) => {
-        const kept = before.replace(/^Le_(NextRenewTime|NextRenewTimeStr|Keylength)=.*\n?/gm, "");
-        return keeps ? `${kept}Le_Keylength='${this.source.keyType}'\n` : kept;
-      });
-    }
-    return this.run([
-      "--issue",
-      "--standalone",
-      ...["--httpport", String(this.source.httpPort)],
-      ...["--keylength", this.source.keyType],
-      ...["--extended-key-usage", "serverAuth"],
-      ...(this.source.email === undefined ? [] : ["--accountemail", this.source.email]),
-      ...this.names.flatMap((name) => ["--domain", name]),
-    ]);
+    mkdirSync(this.folder, { recursive: true, mode: 0o700 });
+    const conf = join(this.folder, `${this.hostname}.conf`);
+    this.rewriteConf(conf, (before) => orderConf(before, this.source, this.names));
+    const email = this.source.email === undefined ? [] : ["--accountemail", this.source.email];
+    return this.run(["--renew", "--domain", this.hostname, "--force", ...email]);
   }
 
   /** Registers the account, or learns that it is registered. Never rejects. */
@@ -247,6 +306,11 @@ export class AcmeDriver {
 
 /** An order that takes longer than this hangs; milliseconds. */
 const RUN_LIMIT = 10 * 60 * 1000;
+
+/** PEM roots for the DNS host's API: the system's, and those of a private CA that stands in for it in a closed network. */
+export function dnsRoots(caBundle: string | undefined): string {
+  return `${systemRoots()}\n${caBundle ?? ""}`;
+}
 
 function keyType(privkey: string): string | undefined {
   try {

@@ -38,7 +38,8 @@ interface Reply {
   readonly retryAfter: string | undefined;
 }
 
-const SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt";
+/** PEM text of the roots that the system trusts. */
+export const systemRoots = (): string => readFileSync("/etc/ssl/certs/ca-certificates.crt", "utf8");
 const LONGEST_BODY = 64 * 1024;
 
 /** The certificate's identifier for renewal information (RFC 9773 section 4.1); `undefined` without a key identifier. */
@@ -67,7 +68,7 @@ export class CaClient {
 
   private get(url: string): Promise<Reply> {
     // Made once: parsing the system's roots costs tens of milliseconds.
-    this.context ??= createSecureContext({ ca: this.roots ?? readFileSync(SYSTEM_ROOTS, "utf8") });
+    this.context ??= createSecureContext({ ca: this.roots ?? systemRoots() });
     const secureContext = this.context;
     return new Promise((resolve, reject) => {
       const options = { agent: false, secureContext, headers: { "user-agent": "vectis-certd", connection: "close" } };

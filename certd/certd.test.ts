@@ -126,6 +126,7 @@ function start(change: Partial<Settings> = {}): Certd {
     volume: at("acme"),
     runtime: at("run"),
     command: at("acme.sh"),
+    token: at("token"),
   };
   const certd = new Certd({
     settings,
@@ -169,7 +170,7 @@ describe("certd", () => {
     await caUp();
     await serves(leaf(0));
     await until("good health", () => health() === "ok");
-    assert.deepEqual(runs(), ["--issue"]);
+    assert.deepEqual(runs(), ["--renew"]);
     assert.equal(status().published?.source, "acme");
     assert.equal(status().order.last?.ok, true);
     assert.ok((status().order.renewAt ?? "") > new Date().toISOString());
@@ -183,7 +184,7 @@ describe("certd", () => {
     mkdirSync(at("certs"));
     start();
     await serves(leaf(0));
-    assert.deepEqual(runs(), ["--issue"]);
+    assert.deepEqual(runs(), ["--renew"]);
   });
 
   it("publishes what a person renewed by hand", async () => {
@@ -193,7 +194,7 @@ describe("certd", () => {
     writeFileSync(join(home, `${HOST}_ecc`, `${HOST}.key`), leaf(1).key);
     writeFileSync(join(home, `${HOST}_ecc`, "fullchain.cer"), leaf(1).pem + issuer.pem);
     await serves(leaf(1));
-    assert.deepEqual(runs(), ["--issue"]);
+    assert.deepEqual(runs(), ["--renew"]);
   });
 
   it("refuses a mismatched pair in the store, keeps what is published and says so", async () => {
@@ -215,7 +216,7 @@ describe("certd", () => {
     offer(leaf(0));
     const certd = start();
     await until("a look at the CA", () => certd.status().ca?.answers === true);
-    assert.deepEqual(runs(), ["--issue"]);
+    assert.deepEqual(runs(), ["--renew"]);
     assert.equal(certd.status().order.failures, 1);
     skew += 61_000;
     await serves(leaf(0));
@@ -249,7 +250,7 @@ describe("certd", () => {
     offer(leaf(1), "https://ca.test/acct/2");
     skew += 30_000;
     await serves(leaf(1));
-    assert.deepEqual(runs(), ["--issue", "--register-account", "--renew"]);
+    assert.deepEqual(runs(), ["--renew", "--register-account", "--renew"]);
     await until("the new epoch", () => readFileSync(at("traefik/ca-epoch"), "utf8") === "1\n");
     const [order, told] = [/The order succeeded/, /HTTPS is told/].map((line) =>
       log.findLastIndex((said) => line.test(said)),
@@ -268,7 +269,7 @@ describe("certd", () => {
     await until("the answer", () => said(/The CA knows the account, so the certificate stays/));
     skew += 30_000;
     await until("a pass", () => typeof status().ca?.checkedAt === "string");
-    assert.deepEqual(runs(), ["--issue", "--register-account"]);
+    assert.deepEqual(runs(), ["--renew", "--register-account"]);
     assert.equal(readFileSync(at("traefik/ca-epoch"), "utf8"), "0\n");
   });
 
@@ -278,7 +279,7 @@ describe("certd", () => {
     offer(leaf(1));
     skew += 61 * 86_400_000;
     await serves(leaf(1));
-    assert.deepEqual(runs(), ["--issue", "--renew"]);
+    assert.deepEqual(runs(), ["--renew", "--renew"]);
   });
 
   it("repairs published files that were damaged", async () => {
@@ -287,7 +288,7 @@ describe("certd", () => {
     writeFileSync(at("certs/current/privkey.pem"), "rubbish");
     await until("the repair", () => existsSync(at("certs/generations/000002")));
     await serves(leaf(0));
-    assert.deepEqual(runs(), ["--issue"]);
+    assert.deepEqual(runs(), ["--renew"]);
   });
 
   it("stops within a moment, also in the middle of an order, and counts that as no failure", async () => {

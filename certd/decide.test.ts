@@ -149,6 +149,14 @@ const rows: readonly Row[] = [
     order: /names changed from mail\.test, imap\.test to mail\.test/,
   },
   {
+    when: "a wildcard covers the host name",
+    given: {
+      published: published(leaf("a", 1, 90, { names: ["*.vectis.test"] })),
+      candidate: usable(leaf("a", 1, 90, { names: ["*.vectis.test"] })),
+      wanted: { names: ["mail.vectis.test", "*.vectis.test"], keyType: "ec-256", origin: ACME },
+    },
+  },
+  {
     when: "the key type was changed",
     given: {
       published: published(leaf("a")),

@@ -1,6 +1,7 @@
 // What to do next, as data: stored, published and wanted go in, decisions come out. Pure; main.ts carries them out.
 import { PLACEHOLDER_MARGIN, interruptionBackoff, orderBackoff, renewalTime } from "./schedule.ts";
 import type { Origin } from "./generations.ts";
+import { orderNames } from "./names.ts";
 import { covers, type Finding, type LeafFacts } from "./validate.ts";
 
 /** The published generation as decisions need it. */
@@ -102,10 +103,11 @@ function reference(o: Observation): LeafFacts | undefined {
 }
 
 function difference(leaf: LeafFacts, wanted: Observation["wanted"]): string | undefined {
-  const extra = leaf.names.filter((name) => !wanted.names.includes(name));
-  const missing = wanted.names.filter((name) => !leaf.names.includes(name));
+  const names = orderNames(wanted.names);
+  const extra = leaf.names.filter((name) => !names.includes(name));
+  const missing = names.filter((name) => !leaf.names.includes(name));
   if (extra.length > 0 || missing.length > 0) {
-    return `the names changed from ${leaf.names.join(", ")} to ${wanted.names.join(", ")}`;
+    return `the names changed from ${leaf.names.join(", ")} to ${names.join(", ")}`;
   }
   return leaf.keyType === wanted.keyType ? undefined : `the key type changed from ${leaf.keyType} to ${wanted.keyType}`;
 }

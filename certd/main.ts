@@ -1,9 +1,19 @@
 // Entry point inside the container: reads the environment, wires certd to its volumes and to the signals.
+// `await-txt NAME VALUE` is what acme.sh's DNS hook calls instead.
 import { uptime } from "node:os";
 import { Certd } from "./certd.ts";
 import { parseSettings, SettingsError } from "./settings.ts";
+import { awaitTxt } from "./txt.ts";
 
 const log = (line: string): void => void process.stdout.write(`${new Date().toISOString()} ${line}\n`);
+
+const [command, name = "", value = ""] = process.argv.slice(2);
+if (command === "await-txt") {
+  const say = (line: string): void => void process.stdout.write(`dns_vectis: ${line}\n`);
+  const { seen, text } = await awaitTxt(name, value, say);
+  say(seen ? text : `gave up: ${text}`);
+  process.exit(seen ? 0 : 1);
+}
 
 try {
   const certd = new Certd({
@@ -14,6 +24,7 @@ try {
       volume: "/acme.sh",
       runtime: "/run/certd",
       command: "/usr/local/bin/acme.sh",
+      token: "/etc/vectis/secrets/cloudflare-token",
     },
     clock: Date.now,
     uptime,

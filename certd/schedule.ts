@@ -126,3 +126,12 @@ export function probeInterval(agrees: boolean, since: number): number {
 export const PLACEHOLDER_MARGIN = 2 * DAY;
 /** Lifetime of a placeholder in days. */
 export const PLACEHOLDER_DAYS = 7;
+
+/**
+ * Wait before the DNS host's API is asked again after the n-th time in a row (n >= 1): soon and often while it is out of
+ * order, ever more rarely while it refuses the token, which only a person can change (a new token ends the wait).
+ */
+export function dnsBackoff(attempts: number, kind: "unavailable" | "refused"): number {
+  const first = kind === "unavailable" ? 5 * SECOND : 30 * SECOND;
+  return Math.min(first * 2 ** (attempts - 1), kind === "unavailable" ? 5 * MINUTE : HOUR);
+}

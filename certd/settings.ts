@@ -77,6 +77,12 @@ const endpoint = v.strictObject(
   'must be an object such as {"host": "traefik", "port": 443}',
 );
 
+// The value travels through a shell file.
+const zoneId = v.pipe(
+  text("3f2a7c1e9b8d4065a1c2d3e4f5061728"),
+  v.regex(/^[0-9a-f]{32}$/, "must be 32 hexadecimal digits in lower case"),
+);
+
 /** Certificates from an ACME CA, ordered by acme.sh. */
 const acmeSource = v.strictObject({
   kind: v.literal("acme"),
@@ -112,8 +118,16 @@ const acmeSource = v.strictObject({
   /** For DNS-01 at Cloudflare: the id of the zone, or ids by zone name, of which the longest suffix of a name counts. */
   dns: v.exactOptional(
     v.strictObject({
-      zoneId: v.exactOptional(text("3f2a7c1e9b8d4065a1c2d3e4f5061728")),
-      zones: v.exactOptional(v.record(v.string(), text("3f2a7c1e9b8d4065a1c2d3e4f5061728"))),
+      zoneId: v.exactOptional(zoneId),
+      zones: v.exactOptional(
+        v.record(
+          v.pipe(
+            v.string(),
+            v.check((name) => isDnsName(name, false), "must be a zone's name"),
+          ),
+          zoneId,
+        ),
+      ),
     }),
   ),
 });

@@ -170,3 +170,30 @@ test("the stack files in the repository are valid", () => {
     assert.deepEqual(found, [], `Pulumi.${stack}.yaml`);
   }
 });
+
+test("dns-01 needs somebody who holds the zones of all names, wildcards included", () => {
+  const zone = "023e105f4ecef8ad9ca31a8372d0c353";
+  const tls = (more: string) => `{"provider":"letsencrypt","challenge":"dns-01",${more}}`;
+  const wildcard = tls('"names":["*.example.com","imap.example.net"]');
+  const zones = (more = "") => `{"provider":"cloudflare","zones":{"example.com":"${zone}"${more}}}`;
+  const [without] = problems({ ...good, "vectis:tls": tls('"names":[]') });
+  assert.match(without ?? "", /^vectis:tls\.challenge is dns-01, which needs somebody .* provider: cloudflare/);
+  const [outside] = problems({ ...good, "vectis:tls": wildcard, "vectis:dns": zones() });
+  assert.match(outside ?? "", /^vectis:dns\.zones has no zone for imap\.example\.net/);
+  const settings = parseSettings({
+    ...good,
+    "vectis:tls": wildcard,
+    "vectis:dns": zones(`,"example.net":"${zone.replace("0", "1")}"`),
+  });
+  assert.deepEqual(settings.tls.names, ["*.example.com", "imap.example.net"]);
+});
+
+test("further names are names or wildcards, and not the host name again", () => {
+  const tls = '{"provider":"letsencrypt","names":["*","mail.*.com","Imap.example.com","mail.example.com"]}';
+  const found = problems({ ...good, "vectis:tls": tls });
+  assert.equal(found.length, 3);
+  assert.match(found[0] ?? "", /^vectis:tls\.names\.0 must be a lower-case name or wildcard, for example imap/);
+  assert.deepEqual(problems({ ...good, "vectis:tls": '{"provider":"letsencrypt","names":["mail.example.com"]}' }), [
+    "vectis:tls.names has mail.example.com, which vectis:hostname is already; remove it",
+  ]);
+});

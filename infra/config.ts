@@ -2,6 +2,7 @@
 // The only module that knows configuration keys; it knows nothing of resources.
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
+import { isDnsName } from "../certd/settings.ts";
 import { address, domain, email, text, wholeNumber } from "./config-fields.ts";
 import { dns, dnsContradictions } from "./dns-config.ts";
 
@@ -98,12 +99,23 @@ const acme = v.strictObject({
   ),
 });
 
+const certificateName = v.pipe(
+  v.string("must be a name, for example imap.example.com or *.example.com"),
+  v.check(
+    (value) => isDnsName(value, true),
+    "must be a lower-case name or wildcard, for example imap.example.com or *.example.com",
+  ),
+);
+
 const tls = v.strictObject(
   {
     provider: v.picklist(["letsencrypt"], "must be letsencrypt (any ACME CA, see tls.acme)"),
     /** Address of the ACME account. Let's Encrypt no longer stores it; other CAs want it. */
     email: v.optional(email),
-    challenge: v.optional(v.picklist(["http-01"], "must be http-01"), "http-01"),
+    /** How the CA is shown that the names are ours. dns-01 needs dns.provider cloudflare. Default: http-01. */
+    challenge: v.optional(v.picklist(["http-01", "dns-01"], "must be http-01 or dns-01"), "http-01"),
+    /** Further names of the mail certificate; wildcards (`*.example.com`) with dns-01 only. Default: none. */
+    names: v.optional(v.array(certificateName, "must be a list of names, for example [imap.example.com]"), []),
     acme: v.optional(acme, {}),
     /** What every port takes of TLS; see components/tls-policy.ts. Default: intermediate. */
     policy: v.optional(
@@ -272,6 +284,17 @@ function contradictions(settings: Settings, project: string): string[] {
       problems.push(`${key} is ${address}, which an earlier mailbox has already; remove one of them`);
     seen.add(address);
   });
-  problems.push(...dnsContradictions(settings.dns, [settings.hostname, ...settings.domains], `${project}:dns`));
+  const { tls, dns, hostname, domains } = settings;
+  const proven = tls.challenge === "dns-01" ? tls.names.map((name) => name.replace(/^\*\./, "")) : [];
+  const inZones = [...new Set([hostname, ...domains, ...proven])];
+  problems.push(...dnsContradictions(dns, inZones, `${project}:dns`));
+  if (tls.challenge === "dns-01" && dns.provider === "none") {
+    problems.push(
+      `${project}:tls.challenge is dns-01, which needs somebody who holds the zone; set ${project}:dns, ` +
+        `for example { provider: cloudflare, zoneId: 023e105f4ecef8ad9ca31a8372d0c353 }, or use http-01`,
+    );
+  }
+  if (tls.names.includes(hostname))
+    problems.push(`${project}:tls.names has ${hostname}, which ${project}:hostname is already; remove it`);
   return problems;
 }

@@ -41,7 +41,7 @@ for (const { level, text } of orRunError(() => messages(findings))) await pulumi
 
 const network = new HostNetwork("network", { networkName: plan.networkName, owner: settings.name });
 
-/** What every service has in common. Joined networks know the published services by the mail host's name too. */
+/** What every service has in common. Joined networks know the published services by the names that lead here, too. */
 const common = (service: ServiceName) => ({
   containerName: plan.containerNames[service],
   owner: settings.name,
@@ -53,7 +53,7 @@ const common = (service: ServiceName) => ({
     { network: network.networkName, aliases: [service] },
     ...settings.publish.networks.map((joined) => ({
       network: joined,
-      aliases: service === "traefik" ? [settings.hostname] : [],
+      aliases: service === "traefik" ? plan.traefik.mailNames : [],
     })),
   ],
 });

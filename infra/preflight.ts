@@ -74,7 +74,7 @@ export function subject(
     owner: name,
     hostname,
     domains,
-    extraNames: [],
+    extraNames: tls.names,
     addresses,
     records: dns.provider === "none" ? "elsewhere" : "own",
     resolvers,

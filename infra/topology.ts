@@ -1,5 +1,5 @@
 // The whole topology as data: what runs where, under which names and ports. Pure: settings in, plain values out.
-import type { Settings as CertdSettings } from "../certd/settings.ts";
+import type { AcmeSource, Settings as CertdSettings } from "../certd/settings.ts";
 import type { PublishedPort } from "../components/container.ts";
 import type { DovecotConfig, Mailbox } from "../components/dovecot.ts";
 import type { PostfixConfig } from "../components/postfix.ts";
@@ -59,7 +59,7 @@ export interface Topology {
 }
 
 export function topology(settings: Settings): Topology {
-  const { name, hostname, domains, tls, publish, mailboxes } = settings;
+  const { name, hostname, domains, tls, dns, publish, mailboxes } = settings;
   const published = ({ port }: Endpoint): PublishedPort => ({
     internal: port,
     external: port + publish.portOffset,
@@ -67,7 +67,7 @@ export function topology(settings: Settings): Topology {
   });
   const portsOf = (service: ServiceName): PublishedPort[] =>
     endpoints.filter((endpoint) => endpoint.service === service).map(published);
-  const certificateNames = [hostname];
+  const certificateNames = [hostname, ...tls.names];
   const policy = tlsPolicies[tls.policy];
   return {
     networkName: name,
@@ -106,7 +106,7 @@ export function topology(settings: Settings): Topology {
         challenge: tls.challenge,
         httpPort: challengePort,
         keyType: tls.acme.keyType,
-        challengeRoute: { host: "traefik", port: 80 },
+        ...(tls.challenge === "dns-01" ? { dns: dnsZones(dns) } : { challengeRoute: { host: "traefik", port: 80 } }),
       },
       probes: endpoints
         .filter((endpoint) => endpoint.service !== "traefik")
@@ -120,7 +120,7 @@ export function topology(settings: Settings): Topology {
     },
     traefik: {
       hostname,
-      mailNames: certificateNames,
+      mailNames: certificateNames.filter((name) => !name.startsWith("*.")),
       sidecarUrl: `http://acme:${challengePort}`,
       acme: {
         directory: tls.acme.directory,
@@ -135,6 +135,13 @@ export function topology(settings: Settings): Topology {
     dovecot: { hostname, policy },
     mailboxes,
   };
+}
+
+/** Where acme.sh makes its TXT records. */
+function dnsZones(dns: Settings["dns"]): NonNullable<AcmeSource["dns"]> {
+  if (dns.provider === "none") return {};
+  const { zoneId, zones } = dns;
+  return { ...(zoneId === undefined ? {} : { zoneId }), ...(zones === undefined ? {} : { zones }) };
 }
 
 /** `ADDRESS:PORT`, with the brackets that an IPv6 address needs. */

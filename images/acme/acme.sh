@@ -9,7 +9,7 @@ if [ ! -r "$conf" ]; then
   echo "acme.sh: certd has not said yet which CA to use ($conf is missing); its log tells why." >&2
   exit 1
 fi
-home='' server='' ca_bundle='' http_port=''
+home='' server='' ca_bundle='' http_port='' dns_token='' dns_zones='' dns_roots='' dns_notes=''
 # shellcheck source=/dev/null
 . "$conf"
 
@@ -44,6 +44,9 @@ done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 143' TERM INT HUP
+# For the hook dns_vectis, which reads the token itself.
+export DNS_TOKEN="$dns_token" DNS_ZONES="$dns_zones" DNS_ROOTS="$dns_roots" DNS_NOTES="$dns_notes"
+export DNS_WORK="$work" DNS_CERTD=/usr/local/lib/vectis/certd.mjs
 
 run() {
   # Through a pipe, so that output appears as it comes; the exit code travels beside it. With -p an order outlives its
