@@ -16,6 +16,7 @@ import type { AcmeSource as AcmeSettings } from "./settings.ts";
 import type { Reading, Source, SourceStatus, Surroundings } from "./source.ts";
 import { StateFile } from "./state.ts";
 import { iso } from "./status.ts";
+import type { Finding } from "./validate.ts";
 
 /** How long a CA's word that it knows the account outweighs its not knowing the certificate. */
 const SUSPICION_PAUSE = 60 * 60 * 1000;
@@ -83,6 +84,10 @@ export class AcmeSource implements Source {
 
   get caAnswers(): boolean {
     return this.answers === true;
+  }
+
+  explain({ message }: Finding): string {
+    return message;
   }
 
   start(): void {

@@ -8,6 +8,7 @@ import { AcmeSource } from "./acme-source.ts";
 import { Judge } from "./candidate.ts";
 import { decide, type Candidate, type Decision, type Published } from "./decide.ts";
 import { replaceFile } from "./files.ts";
+import { FilesSource } from "./files-source.ts";
 import { GenerationStore, type Generation } from "./generations.ts";
 import { HttpsSide } from "./https.ts";
 import { day, duration, generationName, Journal } from "./journal.ts";
@@ -26,6 +27,8 @@ export interface Paths extends AcmePaths {
   readonly certificates: string;
   /** The folder that Traefik watches. */
   readonly traefik: string;
+  /** Numeric id of the group that Traefik's process runs in; default: our own. */
+  readonly traefikGroup?: number;
 }
 
 export interface CertdArgs {
@@ -56,8 +59,7 @@ function certificateStatus(leaf: LeafFacts): CertificateStatus {
 }
 
 function makeSource({ source, names }: Settings, paths: Paths, around: Surroundings): Source {
-  if (source.kind !== "acme") throw new Error(`certificates of kind ${source.kind} are not supported yet`);
-  return new AcmeSource(source, names, paths, around);
+  return source.kind === "acme" ? new AcmeSource(source, names, paths, around) : new FilesSource(source, around);
 }
 
 export class Certd {
@@ -92,8 +94,8 @@ export class Certd {
     this.judge = new Judge(settings.names);
     const hostname = settings.names[0] ?? "";
     const look = (target: WatchTarget) => probe(target, hostname);
-    const folder = new TraefikFolder(paths.traefik);
-    this.https = new HttpsSide(settings.https, hostname, folder, look, this.journal, clock);
+    const folder = new TraefikFolder(paths.traefik, paths.traefikGroup);
+    this.https = new HttpsSide({ settings, folder, look, journal: this.journal, clock });
     this.source = makeSource(settings, paths, {
       journal: this.journal,
       clock,
@@ -147,7 +149,7 @@ export class Certd {
       this.publish();
       this.source.work(this.decision);
       this.watch.tick();
-      this.https.tick(this.source.caAnswers);
+      this.https.tick(this.published, this.source.origin, this.source.caAnswers);
       this.report();
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
@@ -159,12 +161,6 @@ export class Certd {
   private observe(): void {
     this.published = this.store.current();
     const candidate = this.candidate();
-    if (candidate.kind === "refused") {
-      const sentences = candidate.findings.map(({ message }) => message).join(" ");
-      this.journal.say("candidate", `${this.source.offer} is refused: ${sentences} What is published stays.`);
-    } else if (candidate.kind === "usable") {
-      this.journal.settle("candidate");
-    }
     this.source.observe(candidate);
     const { published, source } = this;
     this.decision = decide({
@@ -174,7 +170,18 @@ export class Certd {
       candidate,
       forgotten: source.forgotten,
     });
+    this.tellRefusal(candidate, this.decision);
     this.watch.expect(published === undefined ? "" : `${published.number} ${published.leaf.sha256}`);
+  }
+
+  /** Why what the source offers is not published, if that is so. */
+  private tellRefusal(candidate: Candidate, { declined }: Decision): void {
+    const { source, journal } = this;
+    const reasons =
+      candidate.kind === "refused" ? candidate.findings.map((finding) => source.explain(finding)) : [declined ?? ""];
+    if (candidate.kind === "busy") return;
+    if (reasons.every((reason) => reason === "")) return journal.settle("candidate");
+    journal.say("candidate", `${source.offer} is refused: ${reasons.join(" ")} What is published stays.`);
   }
 
   private view(generation: Generation): Published {
@@ -258,10 +265,10 @@ export class Certd {
       placeholder: published.meta.source === "placeholder",
       notAfter: published.leaf.notAfter,
     };
-    const { port } = this.https;
+    const { port, shares } = this.https;
     return {
       version: 1,
-      state: overallState(view, this.watch.allAgree, now),
+      state: overallState(view, this.watch.allAgree && !(shares && this.https.waits()), now),
       at: iso(now),
       names: this.settings.names,
       source: source.origin.source,

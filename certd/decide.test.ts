@@ -8,6 +8,7 @@ const DAY = 86_400_000;
 const MINUTE = 60_000;
 const NOW = Date.UTC(2026, 10, 23);
 const ACME: Origin = { source: "acme", directory: "https://ca.test/dir" };
+const CUSTOM: Origin = { source: "custom" };
 const PLACEHOLDER: Origin = { source: "placeholder" };
 
 function leaf(sha256: string, age = 1, lifetime = 90, change: Partial<LeafFacts> = {}): LeafFacts {
@@ -38,10 +39,15 @@ function look(change: Partial<Observation>): Observation {
   };
 }
 
+/** The operator's files are wanted, and nothing can be ordered. */
+const custom = { names: ["mail.test"], keyType: undefined, origin: CUSTOM };
+
 interface Row {
   readonly when: string;
   readonly given: Partial<Observation>;
   readonly publish?: "placeholder" | "candidate";
+  /** Part of the reason why a usable candidate is not published; absent: none. */
+  readonly declined?: RegExp;
   /** Part of the reason for an order; absent: no order. */
   readonly order?: RegExp;
 }
@@ -79,6 +85,7 @@ const rows: readonly Row[] = [
   {
     when: "an older certificate is stored (volume restored from a backup)",
     given: { published: published(leaf("b", 1)), candidate: usable(leaf("a", 50)) },
+    declined: /It is older than the published certificate \(valid from 2026-10-04/,
   },
   {
     when: "an older certificate is stored and the published one has expired",
@@ -179,6 +186,39 @@ const rows: readonly Row[] = [
     publish: "candidate",
   },
   {
+    when: "custom files take over from the CA, though they are older",
+    given: { published: published(leaf("b", 1)), candidate: usable(leaf("a", 50)), wanted: custom },
+    publish: "candidate",
+  },
+  {
+    when: "custom files are the CA's certificate itself",
+    given: { published: published(leaf("a")), candidate: usable(leaf("a")), wanted: custom },
+    publish: "candidate",
+  },
+  {
+    when: "custom files are bad and the CA's runs on",
+    given: { published: published(leaf("a")), candidate: refused("key-mismatch"), wanted: custom },
+  },
+  {
+    when: "custom files are due",
+    given: { published: published(leaf("a", 80), CUSTOM), candidate: usable(leaf("a", 80)), wanted: custom },
+  },
+  {
+    when: "older custom files follow newer ones",
+    given: { published: published(leaf("b", 1), CUSTOM), candidate: usable(leaf("a", 50)), wanted: custom },
+    declined: /It is older/,
+  },
+  {
+    when: "the CA takes over from custom files and has nothing stored",
+    given: { published: published(leaf("a"), CUSTOM) },
+    order: /no certificate is stored/,
+  },
+  {
+    when: "the CA takes over from custom files and its older certificate is still good",
+    given: { published: published(leaf("b", 1), CUSTOM), candidate: usable(leaf("a", 20)) },
+    publish: "candidate",
+  },
+  {
     when: "what is stored is damaged, what is published is good",
     given: { published: published(leaf("a")), candidate: refused("key-mismatch") },
   },
@@ -208,12 +248,13 @@ const rows: readonly Row[] = [
 ];
 
 describe("decide", () => {
-  for (const { when, given, publish, order } of rows) {
+  for (const { when, given, publish, order, declined } of rows) {
     const what =
       [publish && `publishes the ${publish}`, order && "orders"].filter(Boolean).join(" and ") || "does nothing";
     it(`${what} when ${when}`, () => {
       const decision = decide(look(given));
       assert.equal(decision.publish?.what, publish);
+      assert.match(decision.declined ?? "", declined ?? /^$/);
       if (order === undefined) assert.equal(decision.order, undefined);
       else assert.match(decision.order?.why ?? "", order);
     });

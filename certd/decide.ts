@@ -37,6 +37,8 @@ export interface Observation {
 export interface Decision {
   /** Publish this now. */
   readonly publish?: { readonly what: "placeholder" | "candidate"; readonly why: string };
+  /** Why what is offered is usable and yet not published; a sentence. */
+  readonly declined?: string;
   /** A new certificate is needed as soon as back-off and CA allow. */
   readonly order?: { readonly why: string };
   /** When the certificate in use will be renewed; absent while none is usable. */
@@ -57,18 +59,21 @@ function valid(leaf: LeafFacts, now: number): boolean {
   return leaf.notBefore <= now && now < leaf.notAfter;
 }
 
-/** Why a usable candidate should replace what is published; `undefined` if it should not. */
-function candidateReason(o: Observation, leaf: LeafFacts): string | undefined {
+/** Why a usable candidate should replace what is published, or why it should not; neither if it is published already. */
+function judgeCandidate(o: Observation, leaf: LeafFacts): { readonly why?: string; readonly declined?: string } {
   const { published } = o;
-  if (published === undefined) return "nothing usable was published";
-  if (published.leaf.sha256 === leaf.sha256) return undefined;
-  if (isPlaceholder(published)) return "it replaces the placeholder";
-  if (!sameOrigin(published.origin, o.wanted.origin)) return "the source was changed";
-  if (leaf.notBefore >= published.leaf.notBefore) return "it is newer";
+  if (published === undefined) return { why: "nothing usable was published" };
+  if (isPlaceholder(published)) return { why: "it replaces the placeholder" };
+  if (!sameOrigin(published.origin, o.wanted.origin)) return { why: "the source was changed" };
+  if (published.leaf.sha256 === leaf.sha256) return {};
+  if (leaf.notBefore >= published.leaf.notBefore) return { why: "it is newer" };
   // Older than what is published (a restored volume, say): only if what is published is of no use any more.
-  if (!valid(published.leaf, o.now)) return "the published one has expired";
-  if (!coversAll(published.leaf, o.wanted.names)) return "the published one lacks a name";
-  return undefined;
+  if (!valid(published.leaf, o.now)) return { why: "the published one has expired" };
+  if (!coversAll(published.leaf, o.wanted.names)) return { why: "the published one lacks a name" };
+  const from = (time: number): string => new Date(time).toISOString();
+  return {
+    declined: `It is older than the published certificate (valid from ${from(leaf.notBefore)}, the published one from ${from(published.leaf.notBefore)}).`,
+  };
 }
 
 function placeholderReason(o: Observation): string | undefined {
@@ -80,13 +85,14 @@ function placeholderReason(o: Observation): string | undefined {
   return undefined;
 }
 
-function publication(o: Observation): Decision["publish"] {
+function publication(o: Observation): Pick<Decision, "publish" | "declined"> {
   if (o.candidate.kind === "usable") {
-    const why = candidateReason(o, o.candidate.leaf);
-    return why === undefined ? undefined : { what: "candidate", why };
+    const { why, declined } = judgeCandidate(o, o.candidate.leaf);
+    if (declined !== undefined) return { declined };
+    return why === undefined ? {} : { publish: { what: "candidate", why } };
   }
   const why = placeholderReason(o);
-  return why === undefined ? undefined : { what: "placeholder", why };
+  return why === undefined ? {} : { publish: { what: "placeholder", why } };
 }
 
 /** The best certificate at hand from the wanted source: what is stored or, if newer or alone, what is published. */
@@ -133,10 +139,9 @@ function orderReason(o: Observation): { why?: string; renewAt?: number } {
 
 /** What follows from one look at everything. Publication and order are independent: both may be due. */
 export function decide(o: Observation): Decision {
-  const publish = publication(o);
   const { why, renewAt } = orderReason(o);
   return {
-    ...(publish === undefined ? {} : { publish }),
+    ...publication(o),
     ...(why === undefined ? {} : { order: { why } }),
     ...(renewAt === undefined ? {} : { renewAt }),
   };

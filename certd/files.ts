@@ -1,5 +1,5 @@
 // Small durable file operations: what is visible is complete, what returned is on the disk.
-import { closeSync, fsyncSync, openSync, renameSync, writeSync } from "node:fs";
+import { closeSync, fchownSync, fsyncSync, openSync, renameSync, writeSync } from "node:fs";
 import { dirname, join, basename } from "node:path";
 
 /** Flushes a file or directory to the disk. */
@@ -23,14 +23,18 @@ export function writeDurably(path: string, text: string, mode: number): void {
   }
 }
 
-/** Replaces a file by temp-and-rename. The temporary name starts with a dot and never ends like the target. */
-export function replaceFile(path: string, text: string, mode: number, durable: boolean): void {
+/**
+ * Replaces a file by temp-and-rename. The temporary name starts with a dot and never ends like the target.
+ * @param group numeric id of the group that the file is to belong to; without privileges it must be one of our own
+ */
+export function replaceFile(path: string, text: string, mode: number, durable: boolean, group?: number): void {
   const temporary = join(dirname(path), `.${basename(path)}.tmp`);
-  if (durable) {
-    writeDurably(temporary, text, mode);
-  } else {
-    const descriptor = openSync(temporary, "w", mode);
+  const descriptor = openSync(temporary, "w", mode);
+  try {
+    if (group !== undefined) fchownSync(descriptor, process.geteuid?.() ?? 0, group);
     writeSync(descriptor, text);
+    if (durable) fsyncSync(descriptor);
+  } finally {
     closeSync(descriptor);
   }
   renameSync(temporary, path);

@@ -1,42 +1,49 @@
-// The HTTPS side: watches that 443 comes to have its certificate, and speaks to Traefik through its watched folder.
-import type { Journal } from "./journal.ts";
-import { duration } from "./journal.ts";
+// The HTTPS side: keeps Traefik's watched folder as it has to be, watches that 443 comes to serve its certificate, and
+// moves Traefik to look again while it does not.
+import type { Generation, Origin } from "./generations.ts";
+import { duration, type Journal } from "./journal.ts";
 import type { ProbeResult } from "./probe.ts";
-import { passed, reminderBackoff } from "./schedule.ts";
-import type { Endpoint } from "./settings.ts";
+import { passed, reminderBackoff, rerollBackoff } from "./schedule.ts";
+import type { Settings } from "./settings.ts";
 import type { HttpsLink } from "./source.ts";
 import type { TraefikFolder } from "./traefik.ts";
-import { covers, type LeafFacts } from "./validate.ts";
+import { covers, leafFacts, type LeafFacts } from "./validate.ts";
 import { portName, PortWatch, served, type Watched, type WatchTarget } from "./watch.ts";
+
+/** Choices that Traefik gets between its own certificate and the shared one before it is started without its own. */
+const MOST_CHOICES = 12;
+
+export interface HttpsArgs {
+  readonly settings: Pick<Settings, "names" | "https" | "traefik">;
+  readonly folder: TraefikFolder;
+  /** One connection, never rejecting. */
+  readonly look: (target: WatchTarget) => Promise<ProbeResult>;
+  readonly journal: Journal;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+}
 
 export class HttpsSide implements HttpsLink {
   private readonly hostname: string;
+  private readonly traefik: Settings["traefik"];
   private readonly folder: TraefikFolder;
   private readonly journal: Journal;
   private readonly clock: () => number;
   private readonly watch: PortWatch | undefined;
   private reminders = 0;
   private remindAt = 0;
+  /** SHA-256 of the leaf in certificate.yml; empty if there is none. */
+  private sharedLeaf = "";
 
-  /**
-   * @param endpoint where HTTPS is; `undefined`: it is not watched
-   * @param look one connection, never rejecting
-   */
-  constructor(
-    endpoint: Endpoint | undefined,
-    hostname: string,
-    folder: TraefikFolder,
-    look: (target: WatchTarget) => Promise<ProbeResult>,
-    journal: Journal,
-    clock: () => number,
-  ) {
-    this.hostname = hostname;
+  constructor({ settings, folder, look, journal, clock }: HttpsArgs) {
+    this.hostname = settings.names[0] ?? "";
+    this.traefik = settings.traefik;
     this.folder = folder;
     this.journal = journal;
     this.clock = clock;
-    if (endpoint === undefined) return;
-    const target = { ...endpoint, mode: "implicit" as const };
-    this.watch = new PortWatch([target], (leaf) => this.ownCertificate(leaf), look, clock, {
+    if (settings.https === undefined) return;
+    const target = { ...settings.https, mode: "implicit" as const };
+    this.watch = new PortWatch([target], (leaf) => this.right(leaf), look, clock, {
       differs: () => undefined,
       repaired: () => undefined,
       allServed: ([port]) => {
@@ -44,12 +51,16 @@ export class HttpsSide implements HttpsLink {
         journal.log(`HTTPS on port ${portName(port)} has its certificate from ${port.result.leaf.issuer}.`);
       },
     });
-    this.watch.expect("a certificate of its own");
   }
 
   /** The watched port, if there is one. */
   get port(): Watched | undefined {
     return this.watch?.ports[0];
+  }
+
+  /** Whether HTTPS is to serve what is published. */
+  get shares(): boolean {
+    return this.traefik?.certificate === "shared";
   }
 
   waits(): boolean {
@@ -70,10 +81,44 @@ export class HttpsSide implements HttpsLink {
     this.remindAt = this.clock() + 1000;
   }
 
-  /** Called in every pass. */
-  tick(caAnswers: boolean): void {
+  /**
+   * Called in every pass.
+   * @param origin where certificates are to come from now
+   */
+  tick(published: Generation | undefined, origin: Origin, caAnswers: boolean): void {
+    this.keepFolder(published, origin);
+    this.watch?.expect(this.shares ? `shared ${this.sharedLeaf}` : `own, not ${this.sharedLeaf}`);
     this.watch?.tick();
     this.remind(caAnswers);
+  }
+
+  /** Writes what Traefik is to read. Nothing is taken from it before its successor is served. */
+  private keepFolder(published: Generation | undefined, origin: Origin): void {
+    if (this.traefik === undefined) return;
+    this.folder.writeRoutes(this.traefik.routes);
+    if (this.shares) {
+      // A generation of another source, left from before a switch, is not shared: HTTPS keeps what it has until then.
+      const source = published?.meta.source;
+      if (published !== undefined && (source === origin.source || source === "placeholder"))
+        this.folder.share({ pair: published.pair, hostname: this.defaultFor(published.leaf), orders: false });
+    } else if (this.port?.agrees === true && this.sharedLeaf !== "") {
+      this.folder.unshare();
+      this.journal.log("HTTPS has a certificate of its own; the shared one is taken away from it.");
+    }
+    const pair = this.folder.shared();
+    const leaf = pair && leafFacts(pair.fullchain);
+    this.sharedLeaf = leaf?.sha256 ?? "";
+    if (!this.shares && pair !== undefined && leaf !== undefined)
+      this.folder.share({ pair, hostname: this.hostname, orders: true });
+  }
+
+  private defaultFor(leaf: LeafFacts): string | undefined {
+    return leaf.names.includes(this.hostname) ? this.hostname : undefined;
+  }
+
+  private right(leaf: LeafFacts): boolean {
+    if (this.shares && this.sharedLeaf !== "") return leaf.sha256 === this.sharedLeaf;
+    return this.ownCertificate(leaf) && leaf.sha256 !== this.sharedLeaf;
   }
 
   /** A leaf that HTTPS may keep: for the hostname, valid, and not made by the proxy itself. */
@@ -82,24 +127,40 @@ export class HttpsSide implements HttpsLink {
     return covers(leaf.names, this.hostname) && !leaf.selfSigned && leaf.notBefore <= now && now < leaf.notAfter;
   }
 
-  /** Traefik orders only at its start and when its configuration changes: while it lacks a certificate, make a change. */
+  /**
+   * Traefik orders only at its start and when its configuration changes, and only then chooses between its own and the
+   * shared certificate: while it serves the wrong one, make a change.
+   */
   private remind(caAnswers: boolean): void {
     const { port } = this;
     const now = this.clock();
-    if (port?.result === undefined || port.agrees || "error" in port.result || !caAnswers) {
+    const choice = this.sharedLeaf !== "";
+    if (port?.result === undefined || port.agrees || "error" in port.result || !(caAnswers || choice)) {
       if (port?.agrees === true) this.reminders = 0;
-      if (port?.agrees === true || !caAnswers) this.remindAt = 0;
+      if (port?.agrees === true || !(caAnswers || choice)) this.remindAt = 0;
       return;
     }
-    if (this.remindAt === 0) this.remindAt = now + reminderBackoff(0);
+    const backoff = choice ? rerollBackoff : reminderBackoff;
+    if (this.remindAt === 0) this.remindAt = now + backoff(0);
     if (!passed(this.remindAt, now)) return;
-    const marker = this.folder.nudge();
     this.reminders += 1;
-    const wait = reminderBackoff(this.reminders);
+    const wait = backoff(this.reminders);
     this.remindAt = now + wait;
+    if (choice && this.shares && this.reminders === MOST_CHOICES) return this.startAfresh(port);
+    const marker = this.folder.nudge();
+    if (choice && this.reminders > 1) return;
     this.journal.log(
-      `HTTPS on port ${portName(port)} has no certificate for ${this.hostname} yet (it ${served(port)}); ` +
+      `HTTPS on port ${portName(port)} has no${choice ? "t the right" : ""} certificate for ${this.hostname} yet (it ${served(port)}); ` +
         `Traefik is asked to look again (marker ${marker}), next in ${duration(wait)} if need be.`,
+    );
+  }
+
+  /** The last resort: a certificate for a wildcard never wins against one that names the host. */
+  private startAfresh(port: Watched): void {
+    this.folder.setEpoch(this.folder.epoch() + 1);
+    this.journal.log(
+      `HTTPS on port ${portName(port)} still ${served(port)} and not the published one; ` +
+        "Traefik is started afresh without the certificates of its own.",
     );
   }
 }

@@ -3,6 +3,7 @@
 import { uptime } from "node:os";
 import { Certd } from "./certd.ts";
 import { parseSettings, SettingsError } from "./settings.ts";
+import { TRAEFIK_GROUP } from "./traefik.ts";
 import { awaitTxt } from "./txt.ts";
 
 const log = (line: string): void => void process.stdout.write(`${new Date().toISOString()} ${line}\n`);
@@ -21,6 +22,7 @@ try {
     paths: {
       certificates: "/etc/ssl/mail",
       traefik: "/etc/traefik/dynamic",
+      traefikGroup: TRAEFIK_GROUP,
       volume: "/acme.sh",
       runtime: "/run/certd",
       command: "/usr/local/bin/acme.sh",

@@ -106,6 +106,11 @@ export function caPollInterval(publicCa: boolean): number {
   return publicCa ? 6 * HOUR : 20 * SECOND;
 }
 
+/** Wait before Traefik is let choose again, for the n-th time (n >= 0), between its own and the shared certificate. */
+export function rerollBackoff(choices: number): number {
+  return choices === 0 ? 3 * SECOND : choices < 20 ? 1.5 * SECOND : MINUTE;
+}
+
 /** Wait before the n-th (n >= 0) reminder to the HTTPS endpoint that it still lacks a certificate. */
 export function reminderBackoff(reminders: number): number {
   return [10 * SECOND, 30 * SECOND, MINUTE, 10 * MINUTE, 100 * MINUTE][reminders] ?? DAY;

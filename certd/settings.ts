@@ -144,6 +144,8 @@ const filesSource = v.strictObject({
   fullchain: absolutePath,
   /** Path of the PEM key inside the container. */
   privkey: absolutePath,
+  /** Folder of the Docker host that holds both, for what is said about them; absent: nobody finds them there. */
+  hostFolder: v.exactOptional(absolutePath),
 });
 
 const probeTarget = v.strictObject(

@@ -45,6 +45,8 @@ export interface Source {
   readonly title: string;
   /** What is offered, as the subject of a sentence such as "… is refused". */
   readonly offer: string;
+  /** A finding on what is offered, as a sentence that names the place and what to do. */
+  explain(finding: Finding): string;
   /** Key type to order with; `undefined`: this source never orders. */
   readonly keyType: string | undefined;
   /** SHA-256 of the leaf that the CA has forgotten; `undefined` if none. */

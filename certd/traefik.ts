@@ -1,11 +1,33 @@
-// The two small files by which certd speaks to the HTTPS side, in the folder that Traefik watches.
-// `certd.yml` makes Traefik look at its routers again; `ca-epoch` tells its follower that the CA forgot the account.
-import { readFileSync } from "node:fs";
+// The folder that Traefik watches, all of which certd writes; Traefik itself reads it only.
+//   vectis.yml       the routes, as the stack renders them
+//   certificate.yml  the published pair, where HTTPS serves it too
+//   certd.yml        a marker whose change makes Traefik look at everything again
+//   ca-epoch         a number whose change makes Traefik's follower start it afresh with an empty certificate store
+// Each file is replaced whole by one rename.
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { replaceFile } from "./files.ts";
+import type { Pair } from "./validate.ts";
 
+const ROUTES_FILE = "vectis.yml";
+const SHARED_FILE = "certificate.yml";
 const MARKER_FILE = "certd.yml";
 const EPOCH_FILE = "ca-epoch";
+
+/** The name of the resolver in Traefik's static configuration by which it has a certificate of its own. */
+export const TRAEFIK_RESOLVER = "acme";
+
+/** Group that Traefik's process runs in, by which it may read the key in certificate.yml. */
+export const TRAEFIK_GROUP = 65532;
+
+/** What certificate.yml holds. */
+export interface Shared {
+  readonly pair: Pair;
+  /** Name for which it is also the default certificate, or `undefined`. */
+  readonly hostname: string | undefined;
+  /** Whether Traefik shall meanwhile have a certificate of its own for the host name. */
+  readonly orders: boolean;
+}
 
 /** The dynamic configuration for a marker. Traefik ignores identical content, so every number is a real change. */
 export function renderMarker(marker: number): string {
@@ -19,12 +41,48 @@ http:
 `;
 }
 
+interface SharedYaml {
+  readonly tls: {
+    readonly certificates: readonly [{ readonly certFile: string; readonly keyFile: string }];
+    readonly stores?: {
+      readonly default: {
+        readonly defaultGeneratedCert: { readonly resolver: string; readonly domain: { readonly main: string } };
+      };
+    };
+  };
+}
+
+/**
+ * The dynamic configuration with a pair in it, as JSON, which is YAML too.
+ *
+ * Among certificates for the same names Traefik keeps one at random whenever its configuration changes, and its own
+ * certificate from acme.json never leaves a running Traefik. A default certificate by domain makes that choice count for
+ * every certificate that names the host, whatever other names are in it: `certd` lets Traefik choose again until it is
+ * right. It is also the only way by which Traefik orders a certificate for a name that another one covers already.
+ */
+export function renderShared({ pair, hostname, orders }: Shared): string {
+  const generated =
+    hostname === undefined ? undefined : { resolver: orders ? TRAEFIK_RESOLVER : "none", domain: { main: hostname } };
+  const yaml: SharedYaml = {
+    tls: {
+      certificates: [{ certFile: pair.fullchain, keyFile: pair.privkey }],
+      ...(generated === undefined ? {} : { stores: { default: { defaultGeneratedCert: generated } } }),
+    },
+  };
+  return `# Written by certd: the published certificate.\n${JSON.stringify(yaml, undefined, 2)}\n`;
+}
+
 export class TraefikFolder {
   private readonly folder: string;
+  private readonly group: number | undefined;
 
-  /** @param folder the watched folder; a volume shared with Traefik */
-  constructor(folder: string) {
+  /**
+   * @param folder the watched folder; a volume shared with Traefik
+   * @param group numeric id of the group that may read the key; default: our own
+   */
+  constructor(folder: string, group?: number) {
     this.folder = folder;
+    this.group = group;
   }
 
   private read(name: string): string {
@@ -33,6 +91,33 @@ export class TraefikFolder {
     } catch {
       return "";
     }
+  }
+
+  /** Makes `vectis.yml` hold this text; the same text is not written again. */
+  writeRoutes(text: string): void {
+    if (this.read(ROUTES_FILE) !== text) replaceFile(join(this.folder, ROUTES_FILE), text, 0o644, true);
+  }
+
+  /** The pair in `certificate.yml`; `undefined` if there is none. */
+  shared(): Pair | undefined {
+    try {
+      const { tls } = JSON.parse(this.read(SHARED_FILE).replace(/^#.*\n/, "")) as SharedYaml;
+      return { fullchain: tls.certificates[0].certFile, privkey: tls.certificates[0].keyFile };
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Makes `certificate.yml` hold this; the same is not written again. */
+  share(shared: Shared): void {
+    const text = renderShared(shared);
+    if (this.read(SHARED_FILE) === text) return;
+    replaceFile(join(this.folder, SHARED_FILE), text, 0o640, true, this.group);
+  }
+
+  /** Removes `certificate.yml`. */
+  unshare(): void {
+    rmSync(join(this.folder, SHARED_FILE), { force: true });
   }
 
   /** Writes the next marker and returns it. */

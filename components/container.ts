@@ -30,6 +30,12 @@ export interface VolumeMount {
   readonly access: "read-only" | "read-write";
 }
 
+/** A folder of the Docker host in a container; read-only. */
+export interface HostFolder {
+  readonly hostPath: string;
+  readonly path: string;
+}
+
 /** A file put into the container before it starts. */
 export interface ConfigFile {
   readonly path: string;
@@ -58,6 +64,8 @@ export interface MailContainerArgs {
   /** Published ports. Default: none. */
   readonly ports?: readonly PublishedPort[];
   readonly volumes: readonly VolumeMount[];
+  /** Default: none. */
+  readonly hostFolders?: readonly HostFolder[];
   /** Writable memory file systems: path to mount options. */
   readonly tmpfs: Readonly<Record<string, string>>;
   /**
@@ -68,6 +76,8 @@ export interface MailContainerArgs {
   readonly envs?: Readonly<Record<string, pulumi.Input<string>>>;
   /** Capabilities beyond none. Default: none. */
   readonly capabilities?: readonly Capability[];
+  /** Numeric ids of further groups of its processes. Default: none. */
+  readonly groups?: readonly number[];
   /** Memory limit in MiB; swap is not added to it. */
   readonly memory: number;
   /** Command whose exit status 0 means healthy, run every 10 s. */
@@ -114,16 +124,20 @@ export function mailContainer(
       networkMode: "bridge",
       networksAdvanced: args.networks.map(({ network, aliases }) => ({ name: network, aliases: [...aliases] })),
       ports: [...(args.ports ?? [])].sort((a, b) => a.internal - b.internal),
-      volumes: args.volumes.map(({ volume, path, access }) => ({
-        volumeName: volume,
-        containerPath: path,
-        readOnly: access === "read-only",
-      })),
+      volumes: [
+        ...args.volumes.map(({ volume, path, access }) => ({
+          volumeName: volume,
+          containerPath: path,
+          readOnly: access === "read-only",
+        })),
+        ...(args.hostFolders ?? []).map(({ hostPath, path }) => ({ hostPath, containerPath: path, readOnly: true })),
+      ],
       tmpfs: args.tmpfs,
       uploads: files.map(({ path, content, mode }) => ({ file: path, content, permissions: mode ?? "0644" })),
       readOnly: files.length === 0,
       envs: Object.entries(args.envs ?? {}).map(([key, value]) => pulumi.interpolate`${key}=${value}`),
       capabilities: { drops: ["ALL"], adds: [...(args.capabilities ?? [])] },
+      ...(args.groups === undefined ? {} : { groupAdds: args.groups.map(String) }),
       securityOpts: ["no-new-privileges:true"],
       memory: args.memory,
       // Without it the daemon stores twice the memory, and every update shows a change.

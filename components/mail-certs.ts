@@ -3,7 +3,15 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type { Settings as CertdSettings } from "../certd/settings.ts";
-import { type DataPolicy, type ImageSpec, mailContainer, type NetworkAttachment, stateVolume } from "./container.ts";
+import { TRAEFIK_GROUP } from "../certd/traefik.ts";
+import {
+  type ConfigFile,
+  type DataPolicy,
+  type ImageSpec,
+  mailContainer,
+  type NetworkAttachment,
+  stateVolume,
+} from "./container.ts";
 
 export interface MailCertsArgs {
   readonly containerName: string;
@@ -17,14 +25,27 @@ export interface MailCertsArgs {
   readonly certd: CertdSettings;
   /** API token for DNS-01; becomes a file that only the sidecar's user reads. Default: none. */
   readonly challengeToken?: pulumi.Input<string> | undefined;
+  /** The operator's folder of certificates on the Docker host, if they come from there. */
+  readonly customFolder?: string | undefined;
+  /** What the stack's own CA has issued, as PEM texts, if certificates come from it. */
+  readonly internal?: { readonly fullchain: pulumi.Input<string>; readonly privkey: pulumi.Input<string> } | undefined;
 }
 
 const secrets = "/etc/vectis/secrets";
 
+/** Where the sidecar finds the operator's folder. */
+export const customFolder = "/etc/vectis/certs";
+
+/** Where the sidecar finds what the stack's own CA has issued. */
+export const internalFiles = {
+  fullchain: `${secrets}/internal-fullchain.pem`,
+  privkey: `${secrets}/internal-privkey.pem`,
+} as const;
+
 export class MailCerts extends pulumi.ComponentResource {
   /** Volume with the published generations, for `/etc/ssl/mail`. */
   readonly certsVolume: pulumi.Output<string>;
-  /** Volume that is Traefik's watched folder: certd writes beside the stack's own file there. */
+  /** Volume that is Traefik's watched folder; certd writes all of it. */
   readonly traefikDynamicVolume: pulumi.Output<string>;
   readonly containerName: pulumi.Output<string>;
 
@@ -36,8 +57,15 @@ export class MailCerts extends pulumi.ComponentResource {
     const certs = volume("certs", volumeNames.certs, data);
     // Account key, certificate keys: losing it costs a new account and an order against the rate limit.
     const acmeHome = volume("acme-home", volumeNames.acmeHome, data);
-    // Rewritten by the stack and certd at every start, so nothing is lost with it.
+    // Rewritten by certd at every start, so nothing is lost with it.
     const traefikDynamic = volume("traefik-dynamic", volumeNames.traefikDynamic, "delete");
+    const secret = (path: string, content: pulumi.Input<string> | undefined): ConfigFile[] =>
+      content === undefined ? [] : [{ path, content: pulumi.secret(content), mode: "0600" }];
+    const files: ConfigFile[] = [
+      ...secret(`${secrets}/cloudflare-token`, args.challengeToken),
+      ...secret(internalFiles.privkey, args.internal?.privkey),
+      ...(args.internal === undefined ? [] : [{ path: internalFiles.fullchain, content: args.internal.fullchain }]),
+    ];
     const container = mailContainer(
       name,
       {
@@ -50,14 +78,14 @@ export class MailCerts extends pulumi.ComponentResource {
           { volume: acmeHome.name, path: "/acme.sh", access: "read-write" },
           { volume: traefikDynamic.name, path: "/etc/traefik/dynamic", access: "read-write" },
         ],
+        hostFolders: args.customFolder === undefined ? [] : [{ hostPath: args.customFolder, path: customFolder }],
         tmpfs: { "/run": "rw,nosuid,nodev,size=16m,mode=0755", "/tmp": "rw,nosuid,nodev,size=64m,mode=1777" },
-        files:
-          args.challengeToken === undefined
-            ? []
-            : [{ path: `${secrets}/cloudflare-token`, content: args.challengeToken, mode: "0600" }],
+        files,
         envs: { CERTD_CONFIG: JSON.stringify(args.certd) },
         // None at all: it owns what it writes, and listens on port 8080.
         capabilities: [],
+        // By it certd gives Traefik the one file that nobody else may read: a key that both serve.
+        groups: [TRAEFIK_GROUP],
         memory: 256,
         health: ["certd-health"],
         resolvers: args.resolvers,

@@ -8,6 +8,8 @@ const config: TraefikConfig = {
   hostname: "mail.example.com",
   mailNames: ["mail.example.com", "imap.example.com"],
   sidecarUrl: "http://acme:8080",
+  certificate: "own",
+  port80: "open",
   acme: { directory: "https://ca.example.com/directory", keyType: "ec-256" },
   policy: tlsPolicies.intermediate,
 };
@@ -23,6 +25,8 @@ const dynamic = parse(traefikDynamic(config)) as {
   http: { routers: Record<string, Router>; services: Record<string, { failover?: unknown }> };
 };
 const { routers, services } = dynamic.http;
+const dynamicOf = (change: Partial<TraefikConfig>) =>
+  parse(traefikDynamic({ ...config, ...change })) as { http: { routers: Record<string, Router>; services?: object } };
 
 test("the same configuration gives the same text", () => {
   assert.equal(traefikDynamic(config), traefikDynamic({ ...config }));
@@ -76,4 +80,18 @@ test("S14: the lifetime of the CA's certificates reaches Traefik in whole hours"
 test("a private CA's roots reach the resolver as a file", () => {
   const text = traefikStatic({ ...config, acme: { ...config.acme, caBundle: "PEM" } });
   assert.match(text, /caCertificates:\s+- \/etc\/traefik\/ca\.pem/);
+});
+
+test("where HTTPS shares the mail certificate, no router asks for another; Traefik's static part stays the same", () => {
+  assert.deepEqual(dynamicOf({ certificate: "shared" }).http.routers["ping"]?.tls, {});
+  assert.equal(traefikStatic({ ...config, certificate: "shared" }), traefikStatic(config));
+});
+
+test("with port 80 closed Traefik proves itself on 443, and nothing routes challenges", () => {
+  const { http } = dynamicOf({ port80: "closed" });
+  assert.deepEqual(Object.keys(http.routers), ["ping"]);
+  assert.equal(http.services, undefined);
+  const text = traefikStatic({ ...config, port80: "closed" });
+  assert.match(text, /tlsChallenge: \{\}/);
+  assert.doesNotMatch(text, /httpChallenge/);
 });

@@ -10,9 +10,10 @@ import {
   type PublishedPort,
   stateVolume,
 } from "./container.ts";
+import { TRAEFIK_RESOLVER as resolver } from "../certd/traefik.ts";
 import { type TlsPolicy, traefikTlsOptions } from "./tls-policy.ts";
 
-/** How Traefik orders its own certificate: by HTTP-01 on its port 80. */
+/** How Traefik orders its own certificate: by HTTP-01 where port 80 is open, else by TLS-ALPN-01 on port 443. */
 export interface AcmeResolver {
   /** URL of the ACME directory. */
   readonly directory: string;
@@ -32,11 +33,13 @@ export interface TraefikConfig {
   /** Where the sidecar answers challenges while it orders, for example `http://acme:8080`. */
   readonly sidecarUrl: string;
   readonly acme: AcmeResolver;
+  /** Whether HTTPS has a certificate of its own, or serves the mail ports' (certd hands it over then). */
+  readonly certificate: "own" | "shared";
+  readonly port80: "open" | "closed";
   readonly policy: TlsPolicy;
 }
 
 const caBundlePath = "/etc/traefik/ca.pem";
-const resolver = "acme";
 
 // Keys in the order in which they are written; no line is folded, so that a preview shows whole values.
 const yaml = (value: unknown): string => stringify(value, { lineWidth: 0, aliasDuplicateObjects: false });
@@ -70,7 +73,7 @@ export function traefikStatic(config: TraefikConfig): string {
           certificatesDuration: Math.max(1, Math.floor((config.acme.lifetimeDays ?? 90) * 24)),
           keyType: config.acme.keyType === "ec-256" ? "EC256" : "EC384",
           storage: "/etc/traefik/acme/acme.json",
-          httpChallenge: { entryPoint: "web" },
+          ...(config.port80 === "open" ? { httpChallenge: { entryPoint: "web" } } : { tlsChallenge: {} }),
         },
       },
     },
@@ -78,47 +81,66 @@ export function traefikStatic(config: TraefikConfig): string {
 }
 
 /**
- * `/etc/traefik/dynamic/vectis.yml`. Port 80 for one host name and two ACME clients: Traefik answers the tokens that it
+ * `/etc/traefik/dynamic/vectis.yml`, which certd writes. Port 80 for one host name and two ACME clients: Traefik answers the tokens that it
  * knows itself, the sidecar only what Traefik answered with 404. Never the other way round: acme.sh's standalone server
  * gives its key authorisation for every path.
  */
 export function traefikDynamic(config: TraefikConfig): string {
-  const challenge = "PathPrefix(`/.well-known/acme-challenge/`)";
-  const hosts = config.mailNames.map((name) => `Host(\`${name}\`)`).join(" || ");
-  const mailChallenge = `(${hosts}) && ${challenge}`;
+  const challenges = config.port80 === "open" ? challengeRoutes(config) : undefined;
   return yaml({
     tls: { options: { default: traefikTlsOptions(config.policy) } },
     http: {
       routers: {
-        // Explicit, because the built-in router has the length of its rule as priority and any longer rule beats it.
-        "acme-own": { entryPoints: ["web"], rule: challenge, priority: 100000, service: "acme-http@internal" },
-        // Takes over when the failover cannot be built: Traefik drops every router that names acme-http@internal when
-        // its resolver is skipped, for example for a wrong mode of acme.json.
-        "acme-mail-plain": { entryPoints: ["web"], rule: mailChallenge, priority: 100001, service: "acme-sidecar" },
-        "acme-mail": { entryPoints: ["web"], rule: mailChallenge, priority: 100002, service: "acme-mail" },
+        ...challenges?.routers,
         // A path that always answers; its rule also names the host for which Traefik orders its certificate.
         ping: {
           entryPoints: ["websecure"],
           rule: `Host(\`${config.hostname}\`) && Path(\`/ping\`)`,
           middlewares: ["hsts"],
           service: "ping@internal",
-          tls: { certResolver: resolver },
+          tls: hostTls(config),
         },
       },
       middlewares: { hsts: { headers: { stsSeconds: 63072000 } } },
-      services: {
-        "acme-mail": {
-          failover: {
-            service: "acme-http@internal",
-            fallback: "acme-sidecar",
-            // Without a limit anyone could make Traefik buffer a body of any size.
-            errors: { status: ["404"], maxRequestBodyBytes: 1024 },
-          },
-        },
-        "acme-sidecar": { loadBalancer: { servers: [{ url: config.sidecarUrl }] } },
-      },
+      ...(challenges === undefined ? {} : { services: challenges.services }),
     },
   });
+}
+
+/**
+ * The `tls` of a router for the host name. Only with a certificate of its own does it name the resolver: Traefik would
+ * order one otherwise, at a CA that may not even be reachable.
+ */
+function hostTls({ certificate }: TraefikConfig): { readonly certResolver?: string } {
+  return certificate === "own" ? { certResolver: resolver } : {};
+}
+
+function challengeRoutes(config: TraefikConfig) {
+  const challenge = "PathPrefix(`/.well-known/acme-challenge/`)";
+  const hosts = config.mailNames.map((name) => `Host(\`${name}\`)`)
+    .join(" || ");
+  const mailChallenge = `(${hosts}) && ${challenge}`;
+  return {
+    routers: {
+      // Explicit, because the built-in router has the length of its rule as priority and any longer rule beats it.
+      "acme-own": { entryPoints: ["web"], rule: challenge, priority: 100000, service: "acme-http@internal" },
+      // Takes over when the failover cannot be built: Traefik drops every router that names acme-http@internal when
+      // its resolver is skipped, for example for a wrong mode of acme.json.
+      "acme-mail-plain": { entryPoints: ["web"], rule: mailChallenge, priority: 100001, service: "acme-sidecar" },
+      "acme-mail": { entryPoints: ["web"], rule: mailChallenge, priority: 100002, service: "acme-mail" },
+    },
+    services: {
+      "acme-mail": {
+        failover: {
+          service: "acme-http@internal",
+          fallback: "acme-sidecar",
+          // Without a limit anyone could make Traefik buffer a body of any size.
+          errors: { status: ["404"], maxRequestBodyBytes: 1024 },
+        },
+      },
+      "acme-sidecar": { loadBalancer: { servers: [{ url: config.sidecarUrl }] } },
+    },
+  };
 }
 
 export interface TraefikArgs {
@@ -131,7 +153,7 @@ export interface TraefikArgs {
   readonly networks: readonly NetworkAttachment[];
   readonly ports: readonly PublishedPort[];
   readonly resolvers: readonly string[];
-  /** Volume that Traefik watches for configuration; the sidecar writes there too. */
+  /** Volume that Traefik watches for configuration; the sidecar writes it. */
   readonly dynamicVolume: pulumi.Input<string>;
   readonly config: TraefikConfig;
 }
@@ -146,10 +168,8 @@ export class Traefik extends pulumi.ComponentResource {
       { volumeName: args.acmeVolumeName, owner: args.owner, data: args.data },
       { parent: this },
     );
-    const files: ConfigFile[] = [
-      { path: "/etc/traefik/traefik.yml", content: traefikStatic(args.config) },
-      { path: "/etc/traefik/dynamic/vectis.yml", content: traefikDynamic(args.config) },
-    ];
+    // Only what needs a restart anyway: routes and certificates come through the watched folder.
+    const files: ConfigFile[] = [{ path: "/etc/traefik/traefik.yml", content: traefikStatic(args.config) }];
     const { caBundle } = args.config.acme;
     if (caBundle !== undefined) files.push({ path: caBundlePath, content: caBundle });
     const container = mailContainer(
@@ -162,7 +182,7 @@ export class Traefik extends pulumi.ComponentResource {
         ports: args.ports,
         volumes: [
           { volume: acme.name, path: "/etc/traefik/acme", access: "read-write" },
-          { volume: args.dynamicVolume, path: "/etc/traefik/dynamic", access: "read-write" },
+          { volume: args.dynamicVolume, path: "/etc/traefik/dynamic", access: "read-only" },
         ],
         tmpfs: { "/tmp": "rw,nosuid,nodev,noexec,size=16m,mode=1777" },
         files,

@@ -4,7 +4,7 @@ import type { PublishedPort } from "../components/container.ts";
 import type { DovecotConfig, Mailbox } from "../components/dovecot.ts";
 import type { PostfixConfig } from "../components/postfix.ts";
 import { tlsPolicies } from "../components/tls-policy.ts";
-import type { TraefikConfig } from "../components/traefik.ts";
+import { traefikDynamic, type TraefikConfig } from "../components/traefik.ts";
 import type { Settings } from "./config.ts";
 import type { ServiceName } from "./images.ts";
 
@@ -69,6 +69,21 @@ export function topology(settings: Settings): Topology {
     endpoints.filter((endpoint) => endpoint.service === service).map(published);
   const certificateNames = [hostname, ...tls.names];
   const policy = tlsPolicies[tls.policy];
+  const traefik: TraefikConfig = {
+    hostname,
+    mailNames: certificateNames.filter((name) => !name.startsWith("*.")),
+    sidecarUrl: `http://acme:${challengePort}`,
+    acme: {
+      directory: tls.acme.directory,
+      caBundle: tls.acme.caBundle,
+      email: tls.email,
+      keyType: tls.acme.keyType,
+      lifetimeDays: tls.acme.lifetimeDays,
+    },
+    certificate: "own",
+    port80: "open",
+    policy,
+  };
   return {
     networkName: name,
     containerNames: {
@@ -117,20 +132,9 @@ export function topology(settings: Settings): Topology {
         })),
       https: { host: "traefik", port: 443 },
       keepGenerations,
+      traefik: { routes: traefikDynamic(traefik), certificate: traefik.certificate },
     },
-    traefik: {
-      hostname,
-      mailNames: certificateNames.filter((name) => !name.startsWith("*.")),
-      sidecarUrl: `http://acme:${challengePort}`,
-      acme: {
-        directory: tls.acme.directory,
-        caBundle: tls.acme.caBundle,
-        email: tls.email,
-        keyType: tls.acme.keyType,
-        lifetimeDays: tls.acme.lifetimeDays,
-      },
-      policy,
-    },
+    traefik,
     postfix: { hostname, domains, mailboxes: mailboxes.map(({ address }) => address), lmtp: "dovecot:24", policy },
     dovecot: { hostname, policy },
     mailboxes,

@@ -1,5 +1,6 @@
 // Judges the files of tls.provider custom, with the same code that certd runs before it publishes.
-import { leafFacts, validatePair, type FindingCode, type Pair } from "../../certd/validate.ts";
+import { remedies } from "../../certd/remedies.ts";
+import { leafFacts, validatePair, type Pair } from "../../certd/validate.ts";
 import type { CustomFacts, FileFact } from "../facts/files.ts";
 import { error, warning, type Finding } from "./finding.ts";
 
@@ -18,24 +19,6 @@ const day = 86_400_000;
 /** A longer-lived certificate is not worth a word before so many days are left. */
 const soonDays = 14;
 
-/** What to do about each finding of certd/validate.ts, and at which file. */
-const remedies: Readonly<Record<FindingCode, { readonly key: string; readonly remedy: string }>> = {
-  "chain-unreadable": { key: certKey, remedy: "Put a PEM file there: the leaf, then its intermediates." },
-  "key-unreadable": { key: keyKey, remedy: "Put the certificate's key there as PEM." },
-  "key-mismatch": { key: keyKey, remedy: "Put the key there that the certificate was ordered with." },
-  "key-too-small": { key: keyKey, remedy: "Order a certificate for a new key, for example EC P-256." },
-  "key-unsupported": { key: keyKey, remedy: "Order a certificate for a new key, for example EC P-256." },
-  "name-not-covered": { key: certKey, remedy: "Order a certificate with that name too." },
-  "chain-order": { key: certKey, remedy: "Put the certificates of the file in that order." },
-  "chain-incomplete": { key: certKey, remedy: "Append it to the file; the CA offers it beside the certificate." },
-  "chain-stranger": { key: certKey, remedy: "Remove it from the file." },
-  "not-a-ca": { key: certKey, remedy: "Put the intermediates there that the CA offers for this certificate." },
-  "not-yet-valid": { key: certKey, remedy: "Put a certificate there that is valid now." },
-  expired: { key: certKey, remedy: "Renew it and replace the file." },
-  "no-server-auth": { key: certKey, remedy: "Order a certificate with the extended key usage serverAuth." },
-  "self-signed": { key: certKey, remedy: "Use a CA's certificate, or set vectis:tls.provider to internal." },
-};
-
 /** Everything that is wrong with the files; an empty list means that certd will publish them. `now` in milliseconds. */
 export function certificateFindings(files: CustomFiles, facts: CustomFacts, now: number): Finding[] {
   const pair: Pair = { fullchain: textOf(facts.certificate), privkey: textOf(facts.key) };
@@ -49,8 +32,9 @@ export function certificateFindings(files: CustomFiles, facts: CustomFacts, now:
     // What could not be read has been said already; without the key nothing can be said about it.
     .filter(({ code }) => (certRead || code !== "chain-unreadable") && (keyRead || code !== "key-unreadable"))
     .map(({ code, message }) => {
-      const { key, remedy } = remedies[code];
-      return error(key, `(${key === certKey ? files.certPath : files.keyPath}): ${message} ${remedy}`);
+      const { file, remedy } = remedies[code];
+      const [key, path] = file === "certificate" ? [certKey, files.certPath] : [keyKey, files.keyPath];
+      return error(key, `(${path}): ${message} ${remedy}`);
     });
   return [
     ...fileFindings(certKey, files.certPath, facts.certificate, "the certificate chain"),
