@@ -117,8 +117,7 @@ function hostTls({ certificate }: TraefikConfig): { readonly certResolver?: stri
 
 function challengeRoutes(config: TraefikConfig) {
   const challenge = "PathPrefix(`/.well-known/acme-challenge/`)";
-  const hosts = config.mailNames.map((name) => `Host(\`${name}\`)`)
-    .join(" || ");
+  const hosts = config.mailNames.map((name) => `Host(\`${name}\`)`).join(" || ");
   const mailChallenge = `(${hosts}) && ${challenge}`;
   return {
     routers: {
