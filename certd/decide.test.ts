@@ -21,7 +21,15 @@ function leaf(sha256: string, age = 1, lifetime = 90, change: Partial<LeafFacts>
     names: ["mail.test"],
     selfSigned: false,
   };
-  return { ...fields, sha256, notBefore, notAfter: notBefore + lifetime * DAY, keyType: "ec-256", ...change };
+  return {
+    ...fields,
+    sha256,
+    notBefore,
+    notAfter: notBefore + lifetime * DAY,
+    keyType: "ec-256",
+    publicKeySha256: `key of ${sha256}`,
+    ...change,
+  };
 }
 
 const usable = (facts: LeafFacts): Candidate => ({ kind: "usable", leaf: facts });

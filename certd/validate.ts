@@ -1,6 +1,6 @@
 // Judges a certificate chain and its key: pure functions over PEM texts, wanted names and a clock.
 // No I/O and no assumption about where it runs; what to do about a finding is the caller's business.
-import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
+import { createHash, createPrivateKey, createPublicKey, X509Certificate, type KeyObject } from "node:crypto";
 
 export type FindingCode =
   | "chain-unreadable"
@@ -48,6 +48,8 @@ export interface LeafFacts {
   readonly notAfter: number;
   /** For example `ec-256`, `ec-384`, `rsa-2048`. */
   readonly keyType: string;
+  /** SHA-256 of the public key (SubjectPublicKeyInfo), lower-case hex: what a TLSA 3 1 1 record says. */
+  readonly publicKeySha256: string;
   readonly selfSigned: boolean;
 }
 
@@ -109,6 +111,12 @@ export function keyTypeOf(key: KeyObject): string {
   return size > 0 ? `${key.asymmetricKeyType ?? "unknown"}-${size}` : (key.asymmetricKeyType ?? "unknown");
 }
 
+/** SHA-256 of a public key's SubjectPublicKeyInfo, lower-case hex; a private key's public half counts. */
+export function publicKeySha256(key: KeyObject): string {
+  const spki = (key.type === "private" ? createPublicKey(key) : key).export({ type: "spki", format: "der" });
+  return createHash("sha256").update(spki).digest("hex");
+}
+
 /** The first value of an extension in a DER certificate, found by its OID; empty if absent. */
 function authorityKeyId(certificate: X509Certificate): string {
   // OID 2.5.29.35, then an OCTET STRING around SEQUENCE { [0] keyIdentifier }. Node has no accessor for it.
@@ -139,6 +147,7 @@ export function factsOf(leaf: X509Certificate): LeafFacts {
     notBefore: Date.parse(leaf.validFrom),
     notAfter: Date.parse(leaf.validTo),
     keyType: keyTypeOf(leaf.publicKey),
+    publicKeySha256: publicKeySha256(leaf.publicKey),
     selfSigned: issued(leaf, leaf),
   };
 }

@@ -25,10 +25,13 @@ export interface ZoneRecord {
     readonly weight?: number;
     readonly port?: number;
     readonly target?: string;
+    readonly certificate?: string;
   };
   readonly proxied?: boolean;
   /** Tells whose a record is. */
   readonly comment?: string;
+  /** RFC 3339. */
+  readonly createdOn?: string;
 }
 
 /** What the zones held when they were listed. */
