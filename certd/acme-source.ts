@@ -1,6 +1,6 @@
 // The ACME source: when to order, when to ask the CA, what to remember about it across restarts.
 // acme.sh itself is driven by acme.ts; whether a certificate is wanted at all is decided in decide.ts.
-import { createHash } from "node:crypto";
+import { createHash, createPrivateKey } from "node:crypto";
 import { join } from "node:path";
 import { AcmeDriver, dnsRoots, type AcmePaths, type RunResult } from "./acme.ts";
 import { CaClient } from "./ca.ts";
@@ -16,7 +16,7 @@ import type { AcmeSource as AcmeSettings } from "./settings.ts";
 import type { Reading, Source, SourceStatus, Surroundings } from "./source.ts";
 import { StateFile } from "./state.ts";
 import { iso } from "./status.ts";
-import type { Finding } from "./validate.ts";
+import { publicKeySha256, type Finding } from "./validate.ts";
 
 /** How long a CA's word that it knows the account outweighs its not knowing the certificate. */
 const SUSPICION_PAUSE = 60 * 60 * 1000;
@@ -26,6 +26,7 @@ export class AcmeSource implements Source {
   readonly title: string;
   readonly offer = "What acme.sh has stored";
   readonly keyType: string;
+  publicKeySha256: string | undefined;
   private readonly settings: AcmeSettings;
   private readonly names: readonly string[];
   private readonly around: Surroundings;
@@ -92,9 +93,11 @@ export class AcmeSource implements Source {
 
   start(): void {
     this.driver.prepare();
+    const key = this.driver.givenKey();
+    this.publicKeySha256 = key === undefined ? undefined : publicKeySha256(createPrivateKey(key));
     this.memory = new StateFile(join(this.driver.home, "certd.json"));
     const wanted = createHash("sha256")
-      .update(JSON.stringify([this.names, this.settings.keyType]))
+      .update(JSON.stringify([this.names, this.settings.keyType, ...(key === undefined ? [] : [this.publicKeySha256])]))
       .digest("hex");
     const { value } = this.state;
     if (value.wanted !== wanted) this.state.update({ wanted, failures: 0, interruptions: 0, ordering: false });

@@ -21,6 +21,7 @@ const source: AcmeSource = {
 const pki = new TestPki();
 const ec256 = pki.issue({ subject: "/", names: [HOST] });
 const ec384 = pki.issue({ subject: "/", names: [HOST], key: "secp384r1" });
+const other = pki.issue({ subject: "/", names: [HOST] });
 after(() => pki.remove());
 
 let top = "";
@@ -112,6 +113,17 @@ Le_DNSSleep='0'
     assert.equal(confValue(ordered(made), "Le_Alt"), "imap.vectis.test");
     assert.equal(confValue(ordered(made), "Le_LinkCert"), "x");
     assert.doesNotMatch(ordered(made), /Le_NextRenewTime|Le_OrderFinalize|Le_Alt='no'/);
+  });
+
+  it("orders for the key that the configuration names, whatever key is stored, and signs no old CSR", async () => {
+    const keyFile = join(top, "key.pem");
+    writeFileSync(keyFile, ec256.key);
+    const made = driver([HOST], { keyFile });
+    const folder = store(made.home, { pem: other.pem, key: other.key }, conf());
+    await made.order();
+    assert.equal(readFileSync(join(folder, `${HOST}.key`), "utf8"), ec256.key);
+    assert.equal(statSync(join(folder, `${HOST}.key`)).mode & 0o777, 0o600);
+    assert.equal(existsSync(join(folder, `${HOST}.csr`)), false);
   });
 
   it("keeps a key whose order was never finished", async () => {

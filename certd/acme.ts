@@ -235,19 +235,32 @@ export class AcmeDriver {
     }
   }
 
-  /** Orders a certificate now, keeping the key if it is of the wanted type. Never rejects. */
+  /**
+   * Orders a certificate now: for the configured key, or for the stored one if that is of the wanted type. Never rejects.
+   * @throws if the configured key cannot be read
+   */
   order(): Promise<RunResult> {
-    const keyFile = join(this.folder, `${this.hostname}.key`);
-    const key = existsSync(keyFile) ? keyType(readFileSync(keyFile, "utf8")) : undefined;
-    if (key !== this.source.keyType) {
-      // acme.sh refuses to overwrite a key, and would sign an old CSR for a key that is gone.
-      for (const file of ["key", "csr"]) rmSync(join(this.folder, `${this.hostname}.${file}`), { force: true });
-    }
     mkdirSync(this.folder, { recursive: true, mode: 0o700 });
+    this.putKey();
     const conf = join(this.folder, `${this.hostname}.conf`);
     this.rewriteConf(conf, (before) => orderConf(before, this.source, this.names));
     const email = this.source.email === undefined ? [] : ["--accountemail", this.source.email];
     return this.run(["--renew", "--domain", this.hostname, "--force", ...email]);
+  }
+
+  /** The key that the configuration names; `undefined` if it names none. */
+  givenKey(): string | undefined {
+    return this.source.keyFile === undefined ? undefined : readFileSync(this.source.keyFile, "utf8");
+  }
+
+  /** acme.sh refuses to overwrite a key, and would sign an old CSR for a key that is gone. */
+  private putKey(): void {
+    const path = (extension: string): string => join(this.folder, `${this.hostname}.${extension}`);
+    const stored = existsSync(path("key")) ? readFileSync(path("key"), "utf8") : "";
+    const given = this.givenKey();
+    if (given === undefined ? keyType(stored) === this.source.keyType : stored === given) return;
+    for (const file of ["key", "csr"]) rmSync(path(file), { force: true });
+    if (given !== undefined) replaceFile(path("key"), given, 0o600, true);
   }
 
   /** Registers the account, or learns that it is registered. Never rejects. */

@@ -165,7 +165,12 @@ export class Certd {
     const { published, source } = this;
     this.decision = decide({
       now: this.clock(),
-      wanted: { names: this.settings.names, keyType: source.keyType, origin: source.origin },
+      wanted: {
+        names: this.settings.names,
+        keyType: source.keyType,
+        publicKeySha256: source.publicKeySha256,
+        origin: source.origin,
+      },
       published: published && this.view(published),
       candidate,
       forgotten: source.forgotten,

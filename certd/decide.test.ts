@@ -181,6 +181,23 @@ const rows: readonly Row[] = [
     order: /key type changed from ec-256 to ec-384/,
   },
   {
+    when: "the stack's key was changed",
+    given: {
+      published: published(leaf("a")),
+      candidate: usable(leaf("a")),
+      wanted: { names: ["mail.test"], keyType: "ec-256", publicKeySha256: "key of b", origin: ACME },
+    },
+    order: /stack's key was changed/,
+  },
+  {
+    when: "the certificate is for the stack's key",
+    given: {
+      published: published(leaf("a")),
+      candidate: usable(leaf("a")),
+      wanted: { names: ["mail.test"], keyType: "ec-256", publicKeySha256: "key of a", origin: ACME },
+    },
+  },
+  {
     when: "the directory was changed",
     given: { published: published(leaf("a"), { source: "acme", directory: "https://staging.test/dir" }) },
     order: /no certificate is stored/,

@@ -25,6 +25,8 @@ export interface Observation {
     readonly names: readonly string[];
     /** `undefined`: the source cannot be asked for a certificate, so nothing is ordered. */
     readonly keyType: string | undefined;
+    /** SHA-256 of the one public key that a certificate may be for; `undefined`: any key of that type. */
+    readonly publicKeySha256?: string | undefined;
     readonly origin: Origin;
   };
   /** `undefined`: nothing is published, or what is published is damaged. */
@@ -115,7 +117,9 @@ function difference(leaf: LeafFacts, wanted: Observation["wanted"]): string | un
   if (extra.length > 0 || missing.length > 0) {
     return `the names changed from ${leaf.names.join(", ")} to ${names.join(", ")}`;
   }
-  return leaf.keyType === wanted.keyType ? undefined : `the key type changed from ${leaf.keyType} to ${wanted.keyType}`;
+  if (leaf.keyType !== wanted.keyType) return `the key type changed from ${leaf.keyType} to ${wanted.keyType}`;
+  const { publicKeySha256: key } = wanted;
+  return key === undefined || key === leaf.publicKeySha256 ? undefined : "the stack's key was changed";
 }
 
 function orderReason(o: Observation): { why?: string; renewAt?: number } {

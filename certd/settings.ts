@@ -83,6 +83,11 @@ const zoneId = v.pipe(
   v.regex(/^[0-9a-f]{32}$/, "must be 32 hexadecimal digits in lower case"),
 );
 
+const absolutePath = v.pipe(
+  text("/etc/vectis/certs/fullchain.pem"),
+  v.startsWith("/", "must be an absolute path, for example /etc/vectis/certs/fullchain.pem"),
+);
+
 /** Certificates from an ACME CA, ordered by acme.sh. */
 const acmeSource = v.strictObject({
   kind: v.literal("acme"),
@@ -113,6 +118,8 @@ const acmeSource = v.strictObject({
   /** Port on which HTTP-01 is answered inside the container; the proxy on port 80 forwards to it. Default 8080. */
   httpPort: v.optional(port, 8080),
   keyType: v.picklist(KEY_TYPES, `must be one of ${KEY_TYPES.join(", ")}`),
+  /** Path of the PEM key to order with inside the container. Default: acme.sh makes one and keeps it. */
+  keyFile: v.exactOptional(absolutePath),
   /** The proxy that owns port 80. If given, the way through it back to certd is tried before every HTTP-01 order. */
   challengeRoute: v.exactOptional(endpoint),
   /** For DNS-01 at Cloudflare: the id of the zone, or ids by zone name, of which the longest suffix of a name counts. */
@@ -131,11 +138,6 @@ const acmeSource = v.strictObject({
     }),
   ),
 });
-
-const absolutePath = v.pipe(
-  text("/etc/vectis/certs/fullchain.pem"),
-  v.startsWith("/", "must be an absolute path, for example /etc/vectis/certs/fullchain.pem"),
-);
 
 /** Certificates that someone else puts into files: the operator (`custom`) or the stack's own CA (`internal`). */
 const filesSource = v.strictObject({

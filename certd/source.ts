@@ -49,6 +49,8 @@ export interface Source {
   explain(finding: Finding): string;
   /** Key type to order with; `undefined`: this source never orders. */
   readonly keyType: string | undefined;
+  /** SHA-256 of the public key to order with, lower-case hex; `undefined`: the source chooses a key itself. */
+  readonly publicKeySha256?: string | undefined;
   /** SHA-256 of the leaf that the CA has forgotten; `undefined` if none. */
   readonly forgotten: string | undefined;
   /** Whether there is a CA and it answered the last time. */
