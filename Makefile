@@ -1,5 +1,7 @@
 # Everything a person or a CI does with this checkout. `make help` lists it.
 .DEFAULT_GOAL := help
+# The local stack's state stays in the checkout, wherever the user's own Pulumi keeps other stacks.
+unexport PULUMI_BACKEND_URL PULUMI_ACCESS_TOKEN
 .PHONY: help up verify down lab lab-ca test check unit bench bootstrap
 
 help: ## this list
@@ -8,10 +10,10 @@ help: ## this list
 up: lab ## the local stack on this machine, from nothing or from an older state, until every port is as expected
 	@tools/pulumi stack select dev --create --secrets-provider passphrase >/dev/null
 	@tools/pulumi up --stack dev --yes --skip-preview --refresh --suppress-progress --suppress-permalink=true
-	@lab/root-ca | tools/node cli/verify.ts --stack dev --ca - --wait 180
+	@tools/vectis verify --stack dev --wait 180
 
 verify: ## what ports 25, 80, 443, 465, 587, 993 and 995 of the local stack serve, and whether that is as expected
-	@lab/root-ca | tools/node cli/verify.ts --stack dev --ca -
+	@tools/vectis verify --stack dev
 
 down: ## removes the local stack and the lab: containers, networks and volumes
 	@tools/down

@@ -1,34 +1,30 @@
 // Asks the Pulumi stack where its services are. The only place in cli/ that knows the shape of the stack's outputs.
-import { execFile } from "node:child_process";
-import { join } from "node:path";
-import { promisify } from "node:util";
+import { UserError } from "./errors.ts";
 import type { Address } from "./probe.ts";
+import { pulumi, stackOption } from "./pulumi.ts";
 import { tlsServices, type Target } from "./verdict.ts";
 
-export const projectRoot = join(import.meta.dirname, "..");
+export { projectRoot } from "./pulumi.ts";
 
 export interface StackOutputs {
   readonly hostname: string;
   readonly certificateNames: readonly string[];
   readonly endpoints: Target["endpoints"];
   readonly containers: Readonly<Record<"traefik" | "postfix" | "dovecot" | "acme", string>>;
+  /** Directory of the ACME CA, if certificates come from one. */
+  readonly acmeDirectory: string | undefined;
+  /** Root (PEM) of the CA that the stack made for itself, if it did. */
+  readonly internalCa: string | undefined;
 }
 
-/** Outputs of a stack that is up. Rejects with a sentence for the operator when there are none. */
-export async function stackOutputs(stack: string): Promise<StackOutputs> {
-  const pulumi = join(projectRoot, "tools", "pulumi");
-  try {
-    const { stdout } = await promisify(execFile)(pulumi, ["stack", "output", "--json", "--stack", stack]);
-    return parseOutputs(JSON.parse(stdout));
-  } catch (error) {
-    const reason =
-      error instanceof Error && "stderr" in error && error.stderr !== "" ? String(error.stderr) : String(error);
-    throw new Error(`stack ${stack} has no usable outputs (is it up?): ${reason.trim()}`, { cause: error });
-  }
+/** Outputs of a stack that is up. `stack`: default the selected one. @throws UserError when there are none */
+export async function stackOutputs(stack: string | undefined): Promise<StackOutputs> {
+  return parseOutputs(JSON.parse(await pulumi(["stack", "output", "--json", ...stackOption(stack)])));
 }
 
+/** @throws UserError when the outputs are not those of a stack that is up */
 export function parseOutputs(outputs: unknown): StackOutputs {
-  const { hostname, certificateNames, endpoints, containers } = record(outputs, "outputs");
+  const { hostname, certificateNames, endpoints, containers, acmeDirectory, internalCa } = record(outputs, "outputs");
   const where = record(endpoints, "endpoints");
   const names = record(containers, "containers");
   return {
@@ -48,6 +44,8 @@ export function parseOutputs(outputs: unknown): StackOutputs {
       dovecot: text(names["dovecot"], "containers.dovecot"),
       acme: text(names["acme"], "containers.acme"),
     },
+    acmeDirectory: optionalText(acmeDirectory),
+    internalCa: optionalText(internalCa),
   };
 }
 
@@ -60,11 +58,19 @@ export function address(endpoint: string): Address {
 }
 
 function record(value: unknown, name: string): Record<string, unknown> {
-  if (typeof value !== "object" || value === null) throw new Error(`output ${name} is missing`);
+  if (typeof value !== "object" || value === null) throw missing(name);
   return value as Record<string, unknown>;
 }
 
 function text(value: unknown, name: string): string {
-  if (typeof value !== "string") throw new Error(`output ${name} is missing`);
+  if (typeof value !== "string") throw missing(name);
   return value;
+}
+
+function optionalText(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+function missing(name: string): UserError {
+  return new UserError(`the stack has no output ${name}: bring it up first, with \`vectis up\``);
 }

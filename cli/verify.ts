@@ -1,23 +1,11 @@
-// `make verify`: looks at every port of a running stack from outside and says whether it is as it should be.
-import { readFileSync } from "node:fs";
+// `vectis verify`: looks at every port of a running stack from outside and says whether it is as it should be.
 import { setTimeout as delay } from "node:timers/promises";
-import { parseArgs } from "node:util";
-import { stackOutputs } from "./stack.ts";
+import { exitCodes, type ExitCode } from "./errors.ts";
+import { progress, result } from "./output.ts";
+import { chooseRoots } from "./roots.ts";
+import { stackOutputs, type StackOutputs } from "./stack.ts";
 import { table } from "./table.ts";
 import { groupBy, inspect, judge, type Target, type Verdict } from "./verdict.ts";
-
-const usage = `Usage: verify [-s STACK] [--ca FILE] [--wait SECONDS] [--json]
-
-Connects to 25, 443, 465, 587, 993, 995 and 80 of a running stack and shows what they serve.
-
-  -s, --stack STACK   stack to look at (default: dev)
-      --ca FILE       trust only the root certificates in FILE (PEM; - reads standard input; default: the system's roots)
-      --wait SECONDS  look again until everything is as expected, at most this long (default: 0, look once)
-      --json          print facts and verdict as JSON
-  -h, --help          this text
-
-Exit code: 0 everything as expected, 1 not, 2 usage, or no such stack.
-`;
 
 export function render(verdict: Verdict): string {
   const head = ["Port", "Protocol", "TLS", "Key exchange", "Names", "Issuer", "Days", "Chain", "Expected"];
@@ -74,49 +62,26 @@ export async function verify(target: Target, { deadline, progress }: WaitOptions
   }
 }
 
-async function main(args: readonly string[]): Promise<number> {
-  const fail = (message: string): number => {
-    process.stderr.write(`${message}\n`);
-    return 2;
-  };
-  let options;
-  try {
-    options = parseArgs({
-      args: [...args],
-      options: {
-        stack: { type: "string", short: "s", default: "dev" },
-        ca: { type: "string" },
-        wait: { type: "string", default: "0" },
-        json: { type: "boolean", default: false },
-        help: { type: "boolean", short: "h", default: false },
-      },
-    }).values;
-  } catch (error) {
-    return fail(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`);
-  }
-  if (options.help) {
-    process.stdout.write(usage);
-    return 0;
-  }
-  const seconds = Number(options.wait);
-  if (!Number.isFinite(seconds) || seconds < 0)
-    return fail(`--wait takes seconds, for example 120, not ${options.wait}`);
-  let target: Target;
-  try {
-    const ca = options.ca === undefined ? undefined : readFileSync(options.ca === "-" ? 0 : options.ca, "utf8");
-    if (ca?.includes("-----BEGIN CERTIFICATE-----") === false)
-      return fail(`--ca ${options.ca} holds no PEM certificate`);
-    const { hostname, certificateNames, endpoints } = await stackOutputs(options.stack);
-    target = { hostname, names: certificateNames, endpoints, ca };
-  } catch (error) {
-    return fail(error instanceof Error ? error.message : String(error));
-  }
-  const progress = (line: string): void => void process.stderr.write(`${line}\n`);
-  const verdict = await verify(target, { deadline: seconds * 1000, progress });
-  process.stdout.write(
-    `${options.json ? JSON.stringify({ hostname: target.hostname, ...verdict }, undefined, 2) : render(verdict)}\n`,
-  );
-  return verdict.asExpected ? 0 : 1;
+export interface VerifyOptions {
+  /** File with the only roots to trust, PEM; `-` is standard input. Default: see roots.ts. */
+  readonly ca?: string | undefined;
+  /** Seconds until everything has to be as expected; 0 looks once. */
+  readonly wait: number;
+  readonly json: boolean;
 }
 
-if (import.meta.main) process.exitCode = await main(process.argv.slice(2));
+/** Verifies a running stack and prints what was seen. `stack`: default the selected one. */
+export async function verifyStack(stack: string | undefined, options: VerifyOptions): Promise<ExitCode> {
+  return verifyOutputs(await stackOutputs(stack), options);
+}
+
+export async function verifyOutputs(outputs: StackOutputs, { ca, wait, json }: VerifyOptions): Promise<ExitCode> {
+  const { hostname, certificateNames, endpoints } = outputs;
+  const roots = await chooseRoots(ca, outputs);
+  const target: Target = { hostname, names: certificateNames, endpoints, ca: roots.pem };
+  const verdict = await verify(target, { deadline: wait * 1000, progress });
+  result(json, { hostname, roots: roots.from, ...verdict }, () =>
+    [render(verdict), `     Chains are checked against ${roots.from}.`].join("\n"),
+  );
+  return verdict.asExpected ? exitCodes.ok : exitCodes.notAsExpected;
+}

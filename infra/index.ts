@@ -106,6 +106,7 @@ export const endpoints = plan.endpoints;
 export const certificateNames = plan.certificateNames;
 export const dnsRecords = dns.printed;
 export const dnsZone = dns.zoneFile;
+export const acmeDirectory = settings.tls.acme.directory;
 export const containers = {
   traefik: traefik.containerName,
   postfix: postfix.containerName,

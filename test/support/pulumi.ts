@@ -48,9 +48,14 @@ export class TestProject {
     writeFileSync(join(folder, `Pulumi.${stackName}.yaml`), stringify(file));
   }
 
+  /** Where the project's state is. */
+  get backend(): string {
+    return `file://${join(this.folder, ".state")}`;
+  }
+
   /** Runs `tools/pulumi ARGS` and resolves whatever its exit code is. */
   run(...args: readonly string[]): Promise<Outcome> {
-    const env = { ...process.env, VECTIS_BACKEND_URL: `file://${join(this.folder, ".state")}` };
+    const env = { ...process.env, VECTIS_BACKEND_URL: this.backend };
     const options = { cwd: this.folder, env, maxBuffer: 64 * 1024 * 1024 };
     const all = [...args, "--stack", stackName, "--non-interactive", "--color", "never"];
     return new Promise((resolve) => {

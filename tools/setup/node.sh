@@ -14,7 +14,12 @@ packages_match() {
 setup_node() {
   stamp=node_modules/.vectis-package-lock.json
   cd "$root" || exit
-  cmp -s package-lock.json "$stamp" && [ -x "$node_bin/node" ] && return 0
+  { cmp -s package-lock.json "$stamp" && [ -x "$node_bin/node" ]; } || install_packages
+  # npx finds `vectis` there at once; without the link it makes a package of this folder first, which takes a second.
+  [ -h node_modules ] || ln -sf ../../tools/vectis node_modules/.bin/vectis
+}
+
+install_packages() {
   command -v npm >/dev/null 2>&1 || die "Node.js 20 or newer with npm is needed (Debian: apt-get install nodejs npm)"
   if ! packages_match || [ ! -x "$node_bin/node" ]; then
     say "installing the npm packages of package-lock.json (about 30 s)"

@@ -1,0 +1,125 @@
+// The `vectis` command: what can be called, and which options it takes. Each action loads its module when it runs, so that
+// help and quick commands wait for nothing that they do not need.
+import { Argument, Command, CommanderError, InvalidArgumentError } from "commander";
+import { exitCodes, UserError, type ExitCode } from "./errors.ts";
+
+interface Common {
+  readonly stack?: string;
+  readonly json: boolean;
+}
+
+const program = new Command("vectis")
+  .description("The TLS side of a mail server as one Pulumi stack.")
+  .option("-s, --stack <name>", "stack to work on (default: the selected one, as with pulumi)")
+  .option("--json", "print the result as JSON", false)
+  .helpOption("-h, --help", "show help")
+  .addHelpText("after", "\nExit codes: 0 as it should be, 1 not, 2 wrong usage or configuration.")
+  .configureHelp({ showGlobalOptions: true })
+  .exitOverride();
+
+/** Registers an action; `options` are the command's own and the common ones together. */
+function action<Options>(command: Command, run: (options: Options & Common, ...words: string[]) => Promise<ExitCode>) {
+  command.action(async (...args: unknown[]) => {
+    const words = args.slice(0, -2).filter((word) => word !== undefined) as string[];
+    process.exitCode = await run(command.optsWithGlobals<Options & Common>(), ...words);
+  });
+}
+
+const seconds = (text: string): number => {
+  const value = Number(text);
+  if (text === "" || !Number.isFinite(value) || value < 0)
+    throw new InvalidArgumentError("It takes seconds, for example 120.");
+  return value;
+};
+
+interface Verify {
+  readonly ca?: string;
+  readonly wait: number;
+}
+const withVerification = (command: Command, wait: number): Command =>
+  command
+    .option("--ca <file>", "trust only the root certificates in this file (PEM; - is standard input; also: VECTIS_CA)")
+    .option("--wait <seconds>", "time in which every port has to be as expected", seconds, wait);
+
+interface Update {
+  readonly refresh: boolean;
+  readonly expectNoChanges: boolean;
+}
+const withUpdate = (command: Command): Command =>
+  command
+    .option("--refresh", "compare with what really runs first", false)
+    .option("--expect-no-changes", "fail if anything changes", false);
+
+function upCommand(parent: Command, name: string, description: string): void {
+  const command = withVerification(withUpdate(parent.command(name)), 180)
+    .description(description)
+    .option("--no-verify", "do not look at the ports afterwards");
+  action<Update & Verify & { readonly verify: boolean }>(command, async (options) =>
+    (await import("./update.ts")).up(options),
+  );
+}
+
+upCommand(program, "up", "bring the stack to what its configuration says, then verify every port");
+
+action<Update & { readonly diff: boolean }>(
+  withUpdate(program.command("preview"))
+    .description("show what an update would change")
+    .option("--diff", "show every property that changes", false),
+  async (options) => (await import("./update.ts")).preview(options),
+);
+
+action<Update & { readonly yes: boolean }>(
+  program
+    .command("destroy")
+    .description("remove the stack's containers and networks, and its volumes if vectis:data says delete")
+    .option("--refresh", "compare with what really runs first", false)
+    .option("-y, --yes", "do not ask", false),
+  async (options) => (await import("./update.ts")).destroy(options),
+);
+
+const config = program.command("config").description("the stack's configuration");
+upCommand(config, "apply", "the same as up: apply configuration and certificate files, wait until they are served");
+action(
+  config
+    .command("import")
+    .description("take the guide's config.yaml and secrets.yaml over into the stack's configuration, secrets encrypted")
+    .argument("<config.yaml>", "the guide's file with settings")
+    .argument("[secrets.yaml]", "the guide's file with secrets"),
+  async (options, ...files) => (await import("./config-import.ts")).configImport(files, options),
+);
+
+action<Verify>(
+  withVerification(program.command("verify"), 0).description(
+    "show what every port serves, and whether it is as expected",
+  ),
+  async ({ stack, ...options }) => (await import("./verify.ts")).verifyStack(stack, options),
+);
+
+const services = ["acme", "traefik", "postfix", "dovecot"] as const;
+action<{ readonly follow: boolean; readonly tail?: string; readonly since?: string }>(
+  program
+    .command("logs")
+    .description("show what a service has logged; acme is the one that orders and publishes certificates")
+    .addArgument(new Argument("<service>", "whose log").choices(services))
+    .option("-f, --follow", "go on until interrupted", false)
+    .option("-n, --tail <lines>", "only so many lines from the end")
+    .option("--since <time>", "only what is newer, for example 10m or 2026-01-31T12:00:00"),
+  async (options, service) => (await import("./logs.ts")).logs(service as (typeof services)[number], options),
+);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+function report(error: unknown): ExitCode {
+  // Commander has printed its message, or the help that was asked for.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  if (error instanceof UserError) {
+    process.stderr.write(`error: ${error.message}\n`);
+    return error.exitCode;
+  }
+  process.stderr.write(`error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  return exitCodes.notAsExpected;
+}

@@ -1,0 +1,149 @@
+// `vectis up`, `preview`, `destroy` and `config apply`: Pulumi's Automation API on this checkout. Loading it takes a second,
+// so main.ts imports this module only when one of these commands runs.
+import { createInterface } from "node:readline/promises";
+import { LocalWorkspace, Stack, type EngineEvent, type OutputMap } from "@pulumi/pulumi/automation/index.js";
+import { exitCodes, UserError, type ExitCode } from "./errors.ts";
+import { progress, result } from "./output.ts";
+import { projectFolder, pulumiError, stackName } from "./pulumi.ts";
+import { parseOutputs } from "./stack.ts";
+import { verifyOutputs } from "./verify.ts";
+
+export interface UpdateOptions {
+  readonly stack?: string | undefined;
+  readonly json: boolean;
+  /** Compares with what really runs first. */
+  readonly refresh: boolean;
+  readonly expectNoChanges: boolean;
+}
+
+/** Brings the stack up, then waits until every port is as expected. */
+export async function up(
+  options: UpdateOptions & { readonly ca?: string | undefined; readonly wait: number; readonly verify: boolean },
+): Promise<ExitCode> {
+  const { json, ca, wait } = options;
+  const stack = await open(options.stack);
+  const watch = new Watch(json);
+  const done = await watch.run(() => stack.up(engineOptions(options, watch)));
+  if (done === undefined) return watch.failure;
+  if (!options.verify) {
+    result(
+      json,
+      { stack: stack.name, changes: watch.changes },
+      () => `${stack.name} is up; its ports were not looked at`,
+    );
+    return exitCodes.ok;
+  }
+  progress(`looking at the ports of ${stack.name}, for at most ${wait} s`);
+  return verifyOutputs(parseOutputs(plain(done.outputs)), { ca, wait, json });
+}
+
+/** Shows what an update would change. */
+export async function preview(options: UpdateOptions & { readonly diff: boolean }): Promise<ExitCode> {
+  const stack = await open(options.stack);
+  const watch = new Watch(options.json);
+  const done = await watch.run(() => stack.preview({ ...engineOptions(options, watch), diff: options.diff }));
+  if (done === undefined) return watch.failure;
+  if (options.json) result(true, { stack: stack.name, changes: watch.changes, steps: watch.steps }, () => "");
+  return exitCodes.ok;
+}
+
+/** Removes everything that the stack has made, but for the volumes that `vectis:data: keep` names. */
+export async function destroy(options: UpdateOptions & { readonly yes: boolean }): Promise<ExitCode> {
+  const stack = await open(options.stack);
+  if (!options.yes) await confirm(stack.name);
+  const watch = new Watch(options.json);
+  const { refresh } = options;
+  const done = await watch.run(() => stack.destroy({ ...watch.options, refresh }));
+  if (done === undefined) return watch.failure;
+  result(options.json, { stack: stack.name, changes: watch.changes }, () => `${stack.name} is destroyed`);
+  return exitCodes.ok;
+}
+
+async function open(given: string | undefined): Promise<Stack> {
+  const name = await stackName(given);
+  const workspace = await LocalWorkspace.create({ workDir: projectFolder() });
+  // The Automation API would select the stack for good, which `pulumi up -s NAME` does not.
+  workspace.selectStack = () => Promise.resolve();
+  return Stack.select(name, workspace);
+}
+
+function engineOptions({ refresh, expectNoChanges }: UpdateOptions, watch: Watch) {
+  return { ...watch.options, refresh, expectNoChanges };
+}
+
+async function confirm(name: string): Promise<void> {
+  if (!process.stdin.isTTY) throw new UserError("destroy asks before it removes anything: confirm with --yes");
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const answer = await terminal.question(`This removes the containers and networks of ${name}. Its name confirms: `);
+  terminal.close();
+  if (answer.trim() !== name) throw new UserError("not confirmed: nothing was removed");
+}
+
+interface Step {
+  readonly op: string;
+  readonly urn: string;
+  readonly type: string;
+  /** Inputs that make a replacement necessary. */
+  readonly replacedBecauseOf: readonly string[];
+  /** Inputs that differ. */
+  readonly changed: readonly string[];
+}
+
+/** Follows one operation of the engine: passes its text on, keeps its steps, and tells how it failed. */
+class Watch {
+  readonly steps: Step[] = [];
+  changes: Readonly<Record<string, number>> = {};
+  #said = "";
+  readonly #json: boolean;
+
+  constructor(json: boolean) {
+    this.#json = json;
+  }
+
+  get options() {
+    const say = (stream: NodeJS.WriteStream) => (text: string) => {
+      this.#said += text;
+      stream.write(text);
+    };
+    return {
+      // With --json, standard output is for the result alone.
+      onOutput: say(this.#json ? process.stderr : process.stdout),
+      onError: say(process.stderr),
+      onEvent: (event: EngineEvent) => this.#event(event),
+      color: process.stdout.isTTY && !this.#json ? "always" : "never",
+      suppressProgress: true,
+      suppressOutputs: true,
+    } as const;
+  }
+
+  /** Undefined when the engine has failed: it has said why by then. */
+  async run<T>(operation: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await operation();
+    } catch (error) {
+      if (this.#said === "") throw pulumiError(error instanceof Error ? error.message : String(error));
+      return undefined;
+    }
+  }
+
+  /** A configuration that the program has refused, or a stack that does not exist, was never tried. */
+  get failure(): ExitCode {
+    return /the stack configuration has \d+ problem|no stack named|missing (?:required )?configuration/.test(this.#said)
+      ? exitCodes.usage
+      : exitCodes.notAsExpected;
+  }
+
+  #event({ resourcePreEvent, summaryEvent }: EngineEvent): void {
+    if (summaryEvent !== undefined) this.changes = summaryEvent.resourceChanges;
+    if (resourcePreEvent === undefined || resourcePreEvent.metadata.op === "same") return;
+    const { op, urn, type, keys, diffs } = resourcePreEvent.metadata;
+    this.steps.push({ op, urn, type, replacedBecauseOf: keys ?? [], changed: diffs ?? [] });
+  }
+}
+
+/** Values of outputs; a secret one is not needed by anything here. */
+function plain(outputs: OutputMap): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(outputs).map(([name, { value, secret }]) => [name, secret ? undefined : (value as unknown)]),
+  );
+}
