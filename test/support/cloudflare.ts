@@ -28,6 +28,8 @@ export class CloudflareApi {
   readonly baseUrl: string;
   /** May everything. No secret. */
   readonly deploymentToken = deploymentToken;
+  /** Zone ids by name, as `vectis:dns` takes them. */
+  readonly zones: Readonly<Record<string, string>> = Object.fromEntries(zones.map(({ name, id }) => [name, id]));
   readonly accountId = account.id;
   readonly userId = user.id;
   readonly container: string;
@@ -41,9 +43,9 @@ export class CloudflareApi {
 
   /** @param zone its name, for example `vectis.test` */
   zoneId(zone: string): string {
-    const found = zones.find(({ name }) => name === zone);
-    if (found === undefined) throw new Error(`the lab has no zone ${zone}`);
-    return found.id;
+    const id = this.zones[zone];
+    if (id === undefined) throw new Error(`the lab has no zone ${zone}`);
+    return id;
   }
 
   /** One request below the base URL; whatever the answer is, it is returned. */

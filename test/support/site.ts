@@ -25,6 +25,9 @@ import { until, type Patience } from "./wait.ts";
 export const alice = { user: "alice@vectis.test", password: "correct-horse" } as const;
 export const bob = { user: "bob@vectis.test", password: "correct-horse" } as const;
 
+/** What the site's A and AAAA records say. Inside the lab, the mail host's name is Traefik's container all the same. */
+export const addresses = ["192.0.2.25", "2001:db8::25"] as const;
+
 /** Everything of this process starts with it; the process id tells whose leftovers may be removed. */
 const prefix = `vt${process.pid}-`;
 
@@ -290,6 +293,10 @@ function siteConfig(name: string, portOffset: number, lab: Lab): StackFile {
       "vectis:publish": { address: "127.0.0.1", portOffset, networks: [lab.name] },
       "vectis:resolvers": [lab.dns],
       "vectis:tls": { ...tls, acme: { directory: lab.directory, caBundle: Lab.httpsRoot } },
+      "vectis:addresses": [...addresses],
+      "vectis:dns": { provider: "cloudflare", zones: lab.cloudflare.zones },
+      "cloudflare:apiToken": lab.cloudflare.deploymentToken,
+      "cloudflare:baseUrl": lab.cloudflare.baseUrl,
       "vectis:data": "delete",
     },
   };
