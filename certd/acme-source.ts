@@ -10,6 +10,7 @@ import { DnsChallenge } from "./dns-challenge.ts";
 import { DnsKeeper } from "./dns-keeper.ts";
 import type { Origin } from "./generations.ts";
 import { day, duration } from "./journal.ts";
+import { orderNames } from "./names.ts";
 import { tryRoute } from "./route.ts";
 import { caPollInterval, connectionBackoff, isPublicCa, passed } from "./schedule.ts";
 import type { AcmeSource as AcmeSettings } from "./settings.ts";
@@ -59,7 +60,7 @@ export class AcmeSource implements Source {
     this.driver = new AcmeDriver(settings, names, paths, (line) => this.journal.log(`acme.sh: ${line}`));
     this.ca = new CaClient(settings.directory, settings.caBundle);
     if (settings.challenge === "dns-01") {
-      const client = new CloudflareClient(paths.token, () => dnsRoots(settings.caBundle));
+      const client = new CloudflareClient(paths.token, () => dnsRoots(settings.caBundle), settings.dns?.accountId);
       const challenge = new DnsChallenge(this.driver.zones, names, client, this.driver.notes, paths.token);
       const { journal, clock } = around;
       this.dns = new DnsKeeper(challenge, {
@@ -235,7 +236,7 @@ export class AcmeSource implements Source {
     if (this.dns !== undefined && !(await this.dns.admits(this.stillWorks()))) return;
     if (this.stopping) return;
     this.ordering = true;
-    journal.log(`A certificate is ordered for ${names.join(", ")}: ${why}.`);
+    journal.log(`A certificate is ordered for ${orderNames(names).join(", ")}: ${why}.`);
     const startedAt = this.around.clock();
     const stored = this.around.candidate();
     const before = stored.kind === "usable" ? stored.leaf.sha256 : undefined;

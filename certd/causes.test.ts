@@ -149,6 +149,22 @@ describe("diagnose", () => {
     }
   });
 
+  it("takes the DNS hook's word before what the CA says of the order that was given up", () => {
+    const after = '{"type":"urn:ietf:params:acme:error:malformed","detail":"authorization must be pending"}';
+    for (const [reason, code, cause, advice] of [
+      ["Cloudflare answers 403 (9109: Invalid access token)", "token-refused", /403 \(9109/, /vectis:challengeToken/],
+      ["there is no API token in /x", "token-refused", /no API token/, /vectis:challengeToken/],
+      ["Cloudflare answers 429 (971: Please wait)", "dns-api", /could not be made: .*429/, /port 443/],
+      ["Cloudflare does not answer (Connection refused)", "dns-api", /does not answer/, /api\.cloudflare\.com/],
+      ["_acme-challenge.a.test is not yet at ns1.a.test (192.0.2.1), after 300.0 s", "dns", /ns1\.a\.test/, /dig NS/],
+    ] as const) {
+      const trouble = diagnose(`invalid domain\ndns_vectis: gave up: ${reason}\n${after}\n`, ["mail.test"], NOW);
+      assert.equal(trouble.code, code);
+      assert.match(trouble.cause, cause);
+      assert.match(trouble.advice, advice);
+    }
+  });
+
   it("is not led astray by a stranger's page", () => {
     const text =
       '{"type":"urn:ietf:params:acme:error:unauthorized","detail":"x: Invalid response: \\"too many requests, TXT NXDOMAIN"}';

@@ -11,6 +11,7 @@ export type TroubleCode =
   | "clock"
   | "disk"
   | "dns"
+  | "dns-api"
   | "other-host"
   | "port-80"
   | "rate-limited"
@@ -97,8 +98,23 @@ const RULES: readonly Rule[] = [
     advice: () => "correct vectis:hostname or vectis:tls.names: the names must be public and allowed at this CA",
   },
   {
+    code: "dns-api",
+    pattern: /^Cloudflare (does not answer|answers (408|429|5\d\d))/,
+    cause: (e) => `the DNS record could not be made: ${e.detail}`,
+    advice: () =>
+      "let this host open connections to TCP port 443 of api.cloudflare.com; if it can, look at Cloudflare's status page",
+  },
+  {
+    code: "dns",
+    pattern: /^_acme-challenge\.\S+ is not yet at |^no answer from |^no name servers are found|^the name servers of /,
+    cause: (e) => `the challenge's TXT record does not show at the zone's name servers${said(e)}`,
+    advice: () =>
+      "look whether the zone that vectis:dns names is the one that these servers serve (`dig NS`), and whether the containers " +
+      "may ask them (UDP and TCP port 53, vectis:resolvers)",
+  },
+  {
     code: "token-refused",
-    pattern: /^Cloudflare /,
+    pattern: /^Cloudflare |^there is no API token/,
     cause: (e) => e.detail,
     advice: () =>
       "give the challenge token Zone > DNS > Edit (and Zone > Zone > Read) on this zone, look at its expiry and its allowed " +
@@ -224,24 +240,28 @@ function readEvidence(text: string, names: readonly string[]): Evidence {
     /"error" *: *\{ *"type" *: *"urn:ietf:params:acme:error:(\w+)" *, *"detail" *: *"((?:[^"\\]|\\.)*)"/;
   const problem = /"type"\s*:\s*"urn:ietf:params:acme:error:(\w+)"\s*,\s*"detail"\s*:\s*"((?:[^"\\]|\\.)*)"/;
   const [, type = "", rawDetail = ""] = challenge.exec(text) ?? problem.exec(text) ?? [];
+  // What the hook gave up for comes before everything that the CA says of the order afterwards.
+  const hook = /^dns_vectis: gave up: (.+)$/m.exec(text)?.[1];
   const cloudflare =
     /"success" *: *false.*?"errors" *: *\[ *\{ *"code" *: *(\d+) *, *"message" *: *"((?:[^"\\]|\\.)*)"/.exec(text);
   const verification = /Verification error details: (.+)$/m.exec(text)?.[1] ?? "";
   const detail =
-    type !== ""
-      ? unescaped(rawDetail)
-      : cloudflare !== null
-        ? `Cloudflare refuses the request: ${unescaped(cloudflare[2] ?? "")} (code ${cloudflare[1] ?? ""})`
-        : /^invalid domain$/m.test(text)
-          ? "Cloudflare does not show the zone to this token"
-          : verification;
+    hook !== undefined
+      ? hook
+      : type !== ""
+        ? unescaped(rawDetail)
+        : cloudflare !== null
+          ? `Cloudflare refuses the request: ${unescaped(cloudflare[2] ?? "")} (code ${cloudflare[1] ?? ""})`
+          : /^invalid domain$/m.test(text)
+            ? "Cloudflare does not show the zone to this token"
+            : verification;
   const name =
     /^(\S+): Invalid status/m.exec(text)?.[1] ??
     /"identifier":\{"type":"dns","value":"([^"]+)"/.exec(text)?.[1] ??
     names.find((known) => detail.includes(known)) ??
     names[0] ??
     "the host name";
-  return { type, detail: tidy(detail), name, text };
+  return { type: hook === undefined ? type : "", detail: tidy(detail), name, text };
 }
 
 /**

@@ -67,17 +67,20 @@ export function retryAfter(header: string | undefined, now: number): number | un
 export class CloudflareClient {
   private readonly tokenFile: string;
   private readonly roots: () => string;
+  private readonly accountId: string | undefined;
   private readonly options: RequestOptions;
   private context: SecureContext | undefined;
 
   /**
    * @param tokenFile where the API token is
    * @param roots PEM certificates that the API's own certificate may chain to; read when first needed
+   * @param accountId the account that owns the token; default: a user does
    * @param options of the connection, for tests
    */
-  constructor(tokenFile: string, roots: () => string, options: RequestOptions = {}) {
+  constructor(tokenFile: string, roots: () => string, accountId?: string, options: RequestOptions = {}) {
     this.tokenFile = tokenFile;
     this.roots = roots;
+    this.accountId = accountId;
     this.options = options;
   }
 
@@ -127,7 +130,10 @@ export class CloudflareClient {
 
   /** A refusal with what the API says about the token itself: "invalid domain" is all that acme.sh would say. */
   private async explain(cause: string, zone: string): Promise<ApiResult<never>> {
-    const verified = await this.call("GET", "user/tokens/verify");
+    let verified = await this.call("GET", "user/tokens/verify");
+    if (verified.kind === "refused" && this.accountId !== undefined) {
+      verified = await this.call("GET", `accounts/${this.accountId}/tokens/verify`);
+    }
     const status = verified.kind === "ok" && isFields(verified.result) ? verified.result["status"] : undefined;
     const verdict =
       status === "active"

@@ -63,9 +63,9 @@ const zone = `GET zones/${ZONE}`;
 const anyTxt = `${zone}/dns_records?type=TXT&per_page=5`;
 const atName = `${zone}/dns_records?type=TXT&per_page=100&name=${NAME}`;
 
-function challenge(to = port): DnsChallenge {
+function challenge(to = port, account?: string): DnsChallenge {
   const options = { hostname: "127.0.0.1", port: to, servername: "api.cloudflare.com" };
-  const client = new CloudflareClient(join(folder, "token"), () => root.pem, options);
+  const client = new CloudflareClient(join(folder, "token"), () => root.pem, account, options);
   return new DnsChallenge({ ".": ZONE }, ["mail.vectis.test"], client, join(folder, "notes"), join(folder, "token"));
 }
 
@@ -99,6 +99,15 @@ describe("DnsChallenge.ready", () => {
     answers[zone] = { result: { id: ZONE, name: "vectis.test" } };
     answers[anyTxt] = { status: 403, error: [10000, "Authentication error"] };
     assert.match(await cause(), /10000: Authentication error\); the token is valid, but not for zone 3f2a/);
+  });
+
+  it("asks the account about a token that is no user's", async () => {
+    const account = "a0b1c2d3e4f5061728394a5b6c7d8e9f";
+    answers[zone] = { status: 403, error: [10000, "Authentication error"] };
+    answers["GET user/tokens/verify"] = { status: 401, error: [1000, "Invalid API Token"] };
+    answers[`GET accounts/${account}/tokens/verify`] = { result: { id: "1", status: "expired" } };
+    const answer = await challenge(port, account).ready();
+    assert.match("cause" in answer ? answer.cause : "", /the token is expired$/);
   });
 
   it("tells an API that is out of order, and how long it wants to be left alone", async () => {

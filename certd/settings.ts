@@ -78,7 +78,7 @@ const endpoint = v.strictObject(
 );
 
 // The value travels through a shell file.
-const zoneId = v.pipe(
+const cloudflareId = v.pipe(
   text("3f2a7c1e9b8d4065a1c2d3e4f5061728"),
   v.regex(/^[0-9a-f]{32}$/, "must be 32 hexadecimal digits in lower case"),
 );
@@ -125,16 +125,18 @@ const acmeSource = v.strictObject({
   /** For DNS-01 at Cloudflare: the id of the zone, or ids by zone name, of which the longest suffix of a name counts. */
   dns: v.exactOptional(
     v.strictObject({
-      zoneId: v.exactOptional(zoneId),
+      zoneId: v.exactOptional(cloudflareId),
       zones: v.exactOptional(
         v.record(
           v.pipe(
             v.string(),
             v.check((name) => isDnsName(name, false), "must be a zone's name"),
           ),
-          zoneId,
+          cloudflareId,
         ),
       ),
+      /** The account that owns the token; default: a user does. */
+      accountId: v.exactOptional(cloudflareId),
     }),
   ),
 });

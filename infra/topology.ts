@@ -144,8 +144,12 @@ export function topology(settings: Settings): Topology {
 /** Where acme.sh makes its TXT records. */
 function dnsZones(dns: Settings["dns"]): NonNullable<AcmeSource["dns"]> {
   if (dns.provider === "none") return {};
-  const { zoneId, zones } = dns;
-  return { ...(zoneId === undefined ? {} : { zoneId }), ...(zones === undefined ? {} : { zones }) };
+  const { zoneId, zones, accountId } = dns;
+  return {
+    ...(zoneId === undefined ? {} : { zoneId }),
+    ...(zones === undefined ? {} : { zones }),
+    ...(accountId === undefined ? {} : { accountId }),
+  };
 }
 
 /** `ADDRESS:PORT`, with the brackets that an IPv6 address needs. */
