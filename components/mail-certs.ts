@@ -25,6 +25,8 @@ export interface MailCertsArgs {
   readonly certd: CertdSettings;
   /** API token for DNS-01; becomes a file that only the sidecar's user reads. Default: none. */
   readonly challengeToken?: pulumi.Input<string> | undefined;
+  /** PEM of the private key to order with. Default: acme.sh makes one. */
+  readonly mailKey?: pulumi.Input<string> | undefined;
   /** The operator's folder of certificates on the Docker host, if they come from there. */
   readonly customFolder?: string | undefined;
   /** What the stack's own CA has issued, as PEM texts, if certificates come from it. */
@@ -32,6 +34,9 @@ export interface MailCertsArgs {
 }
 
 const secrets = "/etc/vectis/secrets";
+
+/** Where the sidecar finds the key to order with. */
+export const mailKeyFile = `${secrets}/mail-privkey.pem`;
 
 /** Where the sidecar finds the operator's folder. */
 export const customFolder = "/etc/vectis/certs";
@@ -63,6 +68,7 @@ export class MailCerts extends pulumi.ComponentResource {
       content === undefined ? [] : [{ path, content: pulumi.secret(content), mode: "0600" }];
     const files: ConfigFile[] = [
       ...secret(`${secrets}/cloudflare-token`, args.challengeToken),
+      ...secret(mailKeyFile, args.mailKey),
       ...secret(internalFiles.privkey, args.internal?.privkey),
       ...(args.internal === undefined ? [] : [{ path: internalFiles.fullchain, content: args.internal.fullchain }]),
     ];

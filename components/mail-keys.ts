@@ -2,6 +2,7 @@
 // What they are published or used for is none of its business.
 import * as pulumi from "@pulumi/pulumi";
 import * as tls from "@pulumi/tls";
+import type { WantedRecord } from "./mail-records.ts";
 import { keyGenerations, tlsa311, type KeyGeneration, type TlsaData } from "./tlsa.ts";
 
 export interface MailKeysArgs {
@@ -42,5 +43,22 @@ export class MailKeys extends pulumi.ComponentResource {
       tlsa: key.publicKeyPem.apply(tlsa311),
     }));
     this.registerOutputs({ currentKey: this.currentKey });
+  }
+
+  /** SHA-256 of the public keys by generation. Never settles at a preview that makes a key. */
+  publicKeys(): Promise<ReadonlyMap<number, string>> {
+    const known = pulumi.all(
+      this.generations.map(({ generation, tlsa }) => tlsa.apply((data) => [generation, data.certificate] as const)),
+    );
+    return new Promise((resolve) => known.apply((pairs) => resolve(new Map(pairs))));
+  }
+
+  /** The TLSA records at `name`, for a human or for any DNS host. @param ttl seconds */
+  records({ name, ttl }: { readonly name: string; readonly ttl: number }): pulumi.Output<WantedRecord[]> {
+    return pulumi.all(
+      this.generations.map(({ generation, tlsa: data }) =>
+        data.apply((tlsa): WantedRecord => ({ key: `tlsa-${generation}`, name, ttl, type: "TLSA", tlsa })),
+      ),
+    );
   }
 }

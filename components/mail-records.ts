@@ -2,6 +2,7 @@
 // How a record is written for a DNS host is components/zone-file.ts and components/records.ts.
 import { createHash } from "node:crypto";
 import { type CaaData, caaEntries, type CaaPolicy } from "./caa.ts";
+import type { TlsaData } from "./tlsa.ts";
 
 export interface SrvData {
   readonly priority: number;
@@ -18,7 +19,8 @@ export type RecordData =
   | { readonly type: "MX"; readonly priority: number; readonly target: string }
   | { readonly type: "TXT"; readonly text: string }
   | { readonly type: "CAA"; readonly caa: CaaData }
-  | { readonly type: "SRV"; readonly srv: SrvData };
+  | { readonly type: "SRV"; readonly srv: SrvData }
+  | { readonly type: "TLSA"; readonly tlsa: TlsaData };
 
 export type WantedRecord = RecordData & {
   /** Type and name, and what tells it from others of both: stable as long as the record is the same one. */

@@ -24,6 +24,10 @@ test("every type is written as the API answers it, unproxied and marked", () => 
       { type: "SRV", srv },
       { priority: 10, data: srv },
     ],
+    [
+      { type: "TLSA", tlsa: { usage: 3, selector: 1, matchingType: 1, certificate: "AB" } },
+      { data: { usage: 3, selector: 1, matchingType: 1, certificate: "AB" } },
+    ],
   ];
   for (const [data, expected] of cases) {
     assert.deepEqual(recordInputs(record(data), "vectis:mx1"), { ...common, type: data.type, ...expected });

@@ -25,6 +25,8 @@ export function recordInputs(record: WantedRecord, owner: string): Omit<DnsRecor
       return { ...common, data: { ...record.caa } };
     case "SRV":
       return { ...common, priority: record.srv.priority, data: { ...record.srv } };
+    case "TLSA":
+      return { ...common, data: { ...record.tlsa } };
   }
 }
 

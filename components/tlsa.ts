@@ -42,3 +42,6 @@ export function tlsa311(publicKey: string): TlsaData {
   const certificate = createHash("sha256").update(spki).digest("hex").toUpperCase();
   return { usage: 3, selector: 1, matchingType: 1, certificate };
 }
+
+/** Where senders look for the records of a mail host (RFC 7672 section 3). */
+export const tlsaName = (mailHost: string): string => `_25._tcp.${mailHost}`;

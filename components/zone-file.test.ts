@@ -19,5 +19,7 @@ test("reading it back gives the same text, whether it was quoted or not", () => 
 
 test("names in data end in a dot, the name of no host is the dot alone", () => {
   assert.equal(rdata({ type: "CNAME", target: "mail.example.com" }), "mail.example.com.");
+  const tlsa = { usage: 3, selector: 1, matchingType: 1, certificate: "AB" } as const;
+  assert.equal(rdata({ type: "TLSA", tlsa }), "3 1 1 AB");
   assert.equal(rdata({ type: "SRV", srv: { priority: 0, weight: 0, port: 0, target: "." } }), "0 0 0 .");
 });

@@ -38,6 +38,8 @@ export function rdata(record: RecordData): string {
       return `${record.caa.flags} ${record.caa.tag} "${record.caa.value}"`;
     case "SRV":
       return `${record.srv.priority} ${record.srv.weight} ${record.srv.port} ${dotted(record.srv.target)}`;
+    case "TLSA":
+      return `${record.tlsa.usage} ${record.tlsa.selector} ${record.tlsa.matchingType} ${record.tlsa.certificate}`;
   }
 }
 

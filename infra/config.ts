@@ -153,6 +153,16 @@ const mailbox = v.strictObject(
   "must be an object, for example { address: alice@example.com, passwordHash: '{SHA512-CRYPT}$6$…' }",
 );
 
+const keys = v.strictObject(
+  {
+    /** Who holds the private key of the mail certificate: the stack, encrypted in its state, or the host alone. Default: stack. */
+    held: v.optional(v.picklist(["stack", "host"], "must be stack or host"), "stack"),
+    /** Generation of the stack's key in use, 1 to 999999; one more makes the next key the current one. Default: 1. */
+    generation: v.optional(wholeNumber(1, 999_999, 2), 1),
+  },
+  "must be an object, for example { held: stack, generation: 2 }",
+);
+
 const schema = v.strictObject({
   /** Prefix of every container, network and volume, so that several stacks fit one Docker host. */
   name: v.optional(dockerName("vectis"), "vectis"),
@@ -173,6 +183,8 @@ const schema = v.strictObject({
     ),
     [],
   ),
+  /** The private key of the mail certificate. */
+  keys: v.optional(keys, {}),
   /** Who holds the zones of the mail host and the domains, and what the records say. */
   dns: v.optional(dns, { provider: "none" }),
   /** An API token for DNS-01 that somebody else made; secret. Default: the stack makes one. */
@@ -288,6 +300,10 @@ function contradictions(settings: Settings, project: string): string[] {
   const proven = tls.challenge === "dns-01" ? tls.names.map((name) => name.replace(/^\*\./, "")) : [];
   const inZones = [...new Set([hostname, ...domains, ...proven])];
   problems.push(...dnsContradictions(dns, inZones, `${project}:dns`));
+  if (dns.dane === "on" && settings.keys.held === "host")
+    problems.push(
+      `${project}:dns.dane is on, which needs to know the next key too; set ${project}:keys.held to stack, or ${project}:dns.dane to off`,
+    );
   if (tls.challenge === "dns-01" && dns.provider === "none") {
     problems.push(
       `${project}:tls.challenge is dns-01, which needs somebody who holds the zone; set ${project}:dns, ` +

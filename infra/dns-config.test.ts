@@ -24,7 +24,14 @@ function problems(dns: unknown, more?: Record<string, unknown>): readonly string
 }
 
 test("without a provider the records are still decided, by safe defaults", () => {
-  const expected = { provider: "none", ttl: 300, mtaSts: "testing", dmarc: "quarantine", spf: "v=spf1 mx -all" };
+  const expected = {
+    provider: "none",
+    ttl: 300,
+    mtaSts: "testing",
+    dmarc: "quarantine",
+    dane: "off",
+    spf: "v=spf1 mx -all",
+  };
   assert.deepEqual(settings({}).dns, expected, "the empty default of Pulumi.yaml");
   assert.deepEqual(settings({ provider: "none" }).dns, expected);
   assert.deepEqual(settings({}).addresses, []);

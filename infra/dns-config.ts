@@ -41,6 +41,8 @@ const records = {
   ),
   /** What receivers shall do with mail that fails DMARC. Default: quarantine. */
   dmarc: v.optional(v.picklist(["none", "quarantine", "reject"], "must be none, quarantine or reject"), "quarantine"),
+  /** TLSA records for the mail keys (RFC 7672), in signed zones only. Default: off. */
+  dane: v.optional(v.picklist(["on", "off"], "must be on or off"), "off"),
   /** The SPF record of every domain. Default: the MX may send, nobody else. */
   spf: v.optional(
     v.pipe(

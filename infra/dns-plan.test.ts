@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { printed } from "../components/zone-file.ts";
 import { parseSettings } from "./config.ts";
 import { type DnsPlan, dnsPlan } from "./dns-plan.ts";
 
@@ -16,7 +17,7 @@ function plan(config: Record<string, unknown> = {}, names: readonly string[] = [
   return dnsPlan(parseSettings({ "vectis:hostname": "mail.example.com", ...Object.fromEntries(texts) }), names);
 }
 const text = (of: DnsPlan, name: string): string | undefined =>
-  of.printed.find((record) => record.name === name)?.value;
+  printed(of.records).find((record) => record.name === name)?.value;
 
 test("reports go to the configured mailbox, else to the ACME account's, else to the domain's postmaster", () => {
   const cases: readonly [Record<string, unknown>, string][] = [
@@ -26,15 +27,15 @@ test("reports go to the configured mailbox, else to the ACME account's, else to 
   ];
   for (const [config, mailbox] of cases) {
     assert.equal(text(plan(config), "_smtp._tls.example.com"), `"v=TLSRPTv1; rua=mailto:${mailbox}"`);
-    const iodef = plan(config).printed.find(({ value }) => value.startsWith("0 iodef"));
+    const iodef = printed(plan(config).records).find(({ value }) => value.startsWith("0 iodef"));
     assert.equal(iodef?.value, `0 iodef "mailto:${mailbox}"`);
   }
 });
 
 test("CAA names Let's Encrypt by its directory, another CA as configured, and none that is unknown", () => {
   const issue = (acme: Record<string, unknown>): (string | undefined)[] =>
-    plan({ tls: { provider: "letsencrypt", acme } })
-      .printed.filter(({ value }) => value.startsWith("0 issue "))
+    printed(plan({ tls: { provider: "letsencrypt", acme } }).records)
+      .filter(({ value }) => value.startsWith("0 issue "))
       .map(({ value }) => value);
   assert.deepEqual(issue({}), ['0 issue "letsencrypt.org; validationmethods=http-01"']);
   assert.deepEqual(issue({ directory: "staging" }), issue({}));
@@ -46,10 +47,9 @@ test("CAA names Let's Encrypt by its directory, another CA as configured, and no
 });
 
 test("the records are the same with any DNS host; only zones say where the stack writes them itself", () => {
-  const [printed, written] = [plan({ dns: {} }), plan()];
-  assert.deepEqual(printed.records, written.records);
-  assert.equal(printed.zoneFile, written.zoneFile);
-  assert.equal(printed.zones, undefined);
+  const [elsewhere, written] = [plan({ dns: {} }), plan()];
+  assert.deepEqual(elsewhere.records, written.records);
+  assert.equal(elsewhere.zones, undefined);
   assert.deepEqual(written.zones?.ids, [one]);
 });
 

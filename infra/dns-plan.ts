@@ -1,7 +1,6 @@
 // From settings to the model of the mail host's DNS, and to all that follows from it. Pure.
 import type { ChallengeTokenArgs } from "../components/challenge-token.ts";
 import { mailRecords, mtaStsHost, mtaStsPolicy, recordOwner, type WantedRecord } from "../components/mail-records.ts";
-import { type PrintedRecord, printed, zoneFile } from "../components/zone-file.ts";
 import type { Settings } from "./config.ts";
 import { type Dns, zoneIdOf } from "./dns-config.ts";
 import { issuance, type Issuance } from "./issuance.ts";
@@ -17,9 +16,6 @@ export interface DnsPlan {
   readonly records: readonly WantedRecord[];
   /** Mark of the stack's own records. */
   readonly owner: string;
-  /** The records for a human, and for any DNS host. */
-  readonly printed: readonly PrintedRecord[];
-  readonly zoneFile: string;
   /** Undefined if nothing is ordered from a CA. */
   readonly issuance: Issuance | undefined;
   /** The zones that hold the records; undefined where the stack reaches none. */
@@ -55,8 +51,6 @@ export function dnsPlan(settings: Settings, certificateNames: readonly string[])
   return {
     records,
     owner: recordOwner(name),
-    printed: printed(records),
-    zoneFile: zoneFile(records),
     issuance: orders,
     zones: idOf && { ids: [...new Set(records.map((record) => idOf(record.name)))], idOf },
     challengeToken: tokenSource(settings, orders),

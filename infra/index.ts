@@ -5,11 +5,16 @@ import { ChallengeToken } from "../components/challenge-token.ts";
 import { Dovecot } from "../components/dovecot.ts";
 import { HostNetwork } from "../components/host-network.ts";
 import { MailCerts } from "../components/mail-certs.ts";
+import { MailKeys } from "../components/mail-keys.ts";
 import { Postfix } from "../components/postfix.ts";
 import { MailRecords } from "../components/records.ts";
+import { TlsaRecords } from "../components/tlsa-records.ts";
 import { Traefik } from "../components/traefik.ts";
+import { printed, zoneFile } from "../components/zone-file.ts";
+import { daneFindings } from "./checks/dane.ts";
 import { messages } from "./checks/finding.ts";
 import { ConfigError, parseSettings } from "./config.ts";
+import { danePlan, keysPlan } from "./dane-plan.ts";
 import { access } from "./facts/cloudflare.ts";
 import { type ChallengeTokenSource, dnsPlan, recordsName } from "./dns-plan.ts";
 import { dockerHost } from "./facts/docker.ts";
@@ -32,12 +37,25 @@ const plan = topology(settings);
 const dns = dnsPlan(settings, plan.certificateNames);
 // Facts come in while the images are looked at. No resource is declared before all of them have been judged.
 const cloudflare = access(pulumi.runtime.allConfig(), process.env);
-const checked = subject(settings, plan, dns, cloudflare, pulumi.getStack());
-const facts = gather(checked, dockerHost(pulumi.runtime.allConfig(), process.env), cloudflare, zoneFacts);
+const docker = dockerHost(pulumi.runtime.allConfig(), process.env);
+const dane = danePlan(settings, docker);
+const checked = subject(settings, plan, dns, dane, cloudflare, pulumi.getStack());
+const facts = gather(checked, docker, cloudflare, zoneFacts);
 bundle();
 const images = imageSpecs(settings.images);
 const findings = judge(checked, await facts);
 for (const { level, text } of orRunError(() => messages(findings))) await pulumi.log[level](text);
+
+const keysArgs = keysPlan(settings);
+const mailKeys = keysArgs && new MailKeys("mail-key", keysArgs);
+// The first TLSA records must match what is served. The keys are known at an update only, and touched by nothing yet.
+if (mailKeys && dane && !pulumi.runtime.isDryRun()) {
+  const { dane: seen, now } = await facts;
+  if (seen?.published?.length === 0) {
+    const keys = await mailKeys.publicKeys();
+    orRunError(() => messages(daneFindings(dane.wish, { ...seen, keys }, now)));
+  }
+}
 
 const network = new HostNetwork("network", { networkName: plan.networkName, owner: settings.name });
 
@@ -62,6 +80,10 @@ if (dns.zones !== undefined) {
   new MailRecords(recordsName, { records: dns.records, owner: dns.owner, zoneId: dns.zones.idOf });
 }
 
+if (mailKeys && dane?.zoneId !== undefined) {
+  new TlsaRecords("tlsa", { ...dane, zoneId: dane.zoneId, generations: mailKeys.generations });
+}
+
 function challengeToken(source: ChallengeTokenSource | undefined): pulumi.Output<string> | undefined {
   switch (source?.from) {
     case undefined:
@@ -78,6 +100,7 @@ const mailCerts = new MailCerts("acme", {
   volumeNames: plan.volumeNames,
   certd: plan.certd,
   challengeToken: challengeToken(dns.challengeToken),
+  mailKey: mailKeys?.currentKey,
 });
 const traefik = new Traefik("traefik", {
   ...common("traefik"),
@@ -104,8 +127,9 @@ const postfix = new Postfix("postfix", {
 export const hostname = settings.hostname;
 export const endpoints = plan.endpoints;
 export const certificateNames = plan.certificateNames;
-export const dnsRecords = dns.printed;
-export const dnsZone = dns.zoneFile;
+const tlsa = pulumi.output(dane && mailKeys ? mailKeys.records(dane) : []);
+export const dnsRecords = tlsa.apply((more) => printed([...dns.records, ...more]));
+export const dnsZone = tlsa.apply((more) => zoneFile([...dns.records, ...more]));
 export const acmeDirectory = settings.tls.acme.directory;
 export const containers = {
   traefik: traefik.containerName,

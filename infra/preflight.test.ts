@@ -27,7 +27,7 @@ const settings = parseSettings(config);
 const noAccess: Access = { address: "http://127.0.0.1:1", token: undefined, globalKey: false };
 function subjectOf(of: Settings, access = noAccess): Subject {
   const plan = topology(of);
-  return subject(of, plan, dnsPlan(of, plan.certificateNames), access, "prod");
+  return subject(of, plan, dnsPlan(of, plan.certificateNames), undefined, access, "prod");
 }
 const about = subjectOf(settings);
 const nothing: Facts = {
@@ -36,6 +36,7 @@ const nothing: Facts = {
   custom: undefined,
   dns: { A: {}, AAAA: {}, CNAME: {}, CAA: {}, MX: {}, TXT: {} },
   zones: undefined,
+  dane: undefined,
   tokens: {},
   now: Date.now(),
 };

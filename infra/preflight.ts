@@ -3,6 +3,7 @@
 import { caaFindings } from "./checks/caa.ts";
 import { certificateFindings, type CustomFiles } from "./checks/certificate.ts";
 import { aliasFindings, hostFindings, mxFindings, silenceFindings, spfFindings } from "./checks/dns.ts";
+import { daneFindings, type DaneFacts } from "./checks/dane.ts";
 import { note, type Finding } from "./checks/finding.ts";
 import { nameFindings } from "./checks/names.ts";
 import { portFindings, type WantedPort } from "./checks/ports.ts";
@@ -12,6 +13,8 @@ import type { Settings } from "./config.ts";
 import { zoneIdOf } from "./dns-config.ts";
 import type { DnsPlan } from "./dns-plan.ts";
 import { tokenFacts, type Access, type TokenFacts, type TokenQuestion } from "./facts/cloudflare.ts";
+import type { DanePlan } from "./dane-plan.ts";
+import { daneFacts, publishedTlsa } from "./facts/dane.ts";
 import { dnsFacts, type DnsFacts, type DnsQuestions } from "./facts/dns.ts";
 import { portFacts, type DockerHost, type PortFacts } from "./facts/docker.ts";
 import { customFacts, type CustomFacts } from "./facts/files.ts";
@@ -37,6 +40,8 @@ export interface Subject {
   readonly acme: (Issuance & { readonly challenge: "http-01" | "dns-01" }) | undefined;
   /** The records in the stack's own zones; undefined if it reaches none. */
   readonly zones: (WantedRecords & { readonly ids: readonly string[] }) | undefined;
+  /** Undefined if no TLSA record is wanted. */
+  readonly dane: DanePlan | undefined;
   /** The operator's own certificate. */
   readonly custom: CustomFiles | undefined;
   /** Whether Cloudflare is needed without anything to get in by. */
@@ -51,6 +56,7 @@ export interface Facts {
   readonly custom: CustomFacts | undefined;
   readonly dns: DnsFacts;
   readonly zones: ZoneFacts | undefined;
+  readonly dane: DaneFacts | undefined;
   /** By the key that holds the token. */
   readonly tokens: Readonly<Partial<Record<TokenUse["key"], TokenFacts>>>;
   /** Milliseconds since the epoch. */
@@ -65,6 +71,7 @@ export function subject(
   settings: Settings,
   plan: Topology,
   records: DnsPlan,
+  dane: DanePlan | undefined,
   cloudflare: Access,
   stack: string,
 ): Subject {
@@ -94,6 +101,7 @@ export function subject(
       issuance,
       enforcesMx: dns.mtaSts === "enforce",
     },
+    dane,
     custom: undefined,
     lacksToken: dns.provider === "cloudflare" && cloudflare.token === undefined && !cloudflare.globalKey,
     tokens: [
@@ -142,14 +150,30 @@ export async function gather(
   listZones: (ids: readonly string[]) => Promise<ZoneFacts>,
 ): Promise<Facts> {
   const local = docker.is === "local";
-  const [ports, custom, dns, zones, ...tokens] = await Promise.all([
+  const [ports, custom, dns, zones, dane, ...tokens] = await Promise.all([
     local ? portFacts(docker.socket, patience) : undefined,
     local && about.custom !== undefined ? customFacts(about.custom.certPath, about.custom.keyPath) : undefined,
     dnsFacts(questions(about), about.resolvers, patience),
     about.zones && !about.lacksToken ? listZones(about.zones.ids) : undefined,
+    about.dane && daneFacts(about.dane.question, patience),
     ...about.tokens.map(async (use) => [use.key, await tokenFacts(cloudflare.address, use, patience)] as const),
   ]);
-  return { docker, ports, custom, dns, zones, tokens: Object.fromEntries(tokens), now: Date.now() };
+  return {
+    docker,
+    ports,
+    custom,
+    dns,
+    zones,
+    dane: about.dane && dane && { ...dane, published: published(about.dane, zones), keys: undefined },
+    tokens: Object.fromEntries(tokens),
+    now: Date.now(),
+  };
+}
+
+/** The TLSA records that the zone holds already; undefined if that is not known. */
+function published({ zoneId, name, mark }: DanePlan, zones: ZoneFacts | undefined): DaneFacts["published"] {
+  if (zoneId === undefined || zones === undefined || zoneId in zones.unread) return undefined;
+  return publishedTlsa(zones.records, name, mark);
 }
 
 /** Everything that is wrong. Pure. */
@@ -168,6 +192,7 @@ export function judge(about: Subject, facts: Facts): Finding[] {
     ...aliasFindings(dns, hostname),
     ...domains.flatMap((domain) => [...mxFindings(dns, domain, hostname), ...spfFindings(dns, domain)]),
     ...(zones && facts.zones ? zoneFindings(zones, facts.zones) : []),
+    ...(about.dane && facts.dane ? daneFindings(about.dane.wish, facts.dane, facts.now) : []),
     ...silenceFindings(dns, about.resolvers),
     ...(about.lacksToken ? [missingToken()] : []),
     ...about.tokens.flatMap((use) => {

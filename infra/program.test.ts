@@ -1,5 +1,6 @@
 // The whole program under mocks: which resources it declares, with which inputs.
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { before, test } from "node:test";
 import * as pulumi from "@pulumi/pulumi";
 
@@ -37,12 +38,19 @@ const hash = "{SHA512-CRYPT}$6$salt$a-hash-that-must-stay-secret";
 /** Key by which the engine marks a secret value. */
 const secretKey = "4dabf18193072939515e22adb298388d";
 
+const generated = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
+const keyPair = {
+  privateKeyPemPkcs8: generated.privateKey.export({ type: "pkcs8", format: "pem" }),
+  publicKeyPem: generated.publicKey.export({ type: "spki", format: "pem" }),
+};
+
 before(async () => {
   await pulumi.runtime.setMocks(
     {
       newResource: ({ type, name, inputs }) => {
         declared.push({ type, name, inputs: inputs as Record<string, unknown> });
-        return { id: `${name}-id`, state: inputs as Record<string, unknown> };
+        const made = type === "tls:index/privateKey:PrivateKey" ? keyPair : {};
+        return { id: `${name}-id`, state: { ...(inputs as Record<string, unknown>), ...made } };
       },
       call: () => ({}),
     },
@@ -133,8 +141,20 @@ test("every container has a memory limit that swap does not widen, and time to s
   }
 });
 
+test("the stack's mail keys are two, and the one in use reaches the sidecar alone, as a secret", () => {
+  assert.deepEqual(
+    ofType("tls:index/privateKey:PrivateKey").map(({ name, inputs }) => [name, inputs]),
+    [1, 2].map((generation) => [`mail-key-${generation}`, { algorithm: "ECDSA", ecdsaCurve: "P256" }]),
+  );
+  for (const [name, { uploads }] of containers()) {
+    assert.equal(JSON.stringify(uploads).includes("/etc/vectis/secrets/mail-privkey.pem"), name === "acme", name);
+    if (name === "acme") assert.ok(JSON.stringify(uploads).includes(secretKey));
+  }
+});
+
 test("the root is read-only exactly where no file is uploaded", () => {
-  for (const [name, { readOnly }] of containers()) assert.equal(readOnly, name === "acme", name);
+  for (const [name, { readOnly, uploads }] of containers())
+    assert.equal(readOnly, JSON.stringify(uploads) === "[]", name);
 });
 
 test("password hashes are a secret of their own: Dovecot's settings stay readable beside them", () => {

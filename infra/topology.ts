@@ -2,6 +2,7 @@
 import type { AcmeSource, Settings as CertdSettings } from "../certd/settings.ts";
 import type { PublishedPort } from "../components/container.ts";
 import type { DovecotConfig, Mailbox } from "../components/dovecot.ts";
+import { mailKeyFile } from "../components/mail-certs.ts";
 import type { PostfixConfig } from "../components/postfix.ts";
 import { tlsPolicies } from "../components/tls-policy.ts";
 import { traefikDynamic, type TraefikConfig } from "../components/traefik.ts";
@@ -121,6 +122,7 @@ export function topology(settings: Settings): Topology {
         challenge: tls.challenge,
         httpPort: challengePort,
         keyType: tls.acme.keyType,
+        ...(settings.keys.held === "stack" ? { keyFile: mailKeyFile } : {}),
         ...(tls.challenge === "dns-01" ? { dns: dnsZones(dns) } : { challengeRoute: { host: "traefik", port: 80 } }),
       },
       probes: endpoints

@@ -85,6 +85,11 @@ const cases: readonly Case[] = [
     says: [],
   },
   {
+    what: "a zone that cannot be listed",
+    facts: { published: undefined },
+    says: [/^warning vectis:dns\.dane .*cannot be seen from here/],
+  },
+  {
     what: "a port that cannot be reached, with records that are old enough",
     facts: { served: { unanswered: "refused" } },
     says: [/^warning vectis:keys\.generation was not compared with what is served: port 25 shows no key \(refused\)$/],

@@ -24,7 +24,8 @@ export interface PublishedTlsa {
 export interface DaneFacts {
   /** Whether a validating resolver calls the mail host's name secure. */
   readonly secure: boolean | { readonly unanswered: string };
-  readonly published: readonly PublishedTlsa[];
+  /** Undefined if the zone could not be listed, or is not the stack's. */
+  readonly published: readonly PublishedTlsa[] | undefined;
   /** SHA-256 of the public key that port 25 serves, upper-case hex. */
   readonly served: string | { readonly unanswered: string };
   /** SHA-256 of the stack's keys by generation; undefined at a preview that cannot know them yet. */
@@ -37,8 +38,16 @@ const key = { dane: "vectis:dns.dane", generation: "vectis:keys.generation" } as
 export function daneFindings(wish: DaneWish, facts: DaneFacts, now: number): Finding[] {
   const unsigned = unsignedFindings(wish, facts);
   if (unsigned.some(({ severity }) => severity === "error")) return unsigned;
-  const later = facts.published.length === 0 ? firstFindings(wish, facts) : changeFindings(wish, facts, now);
-  return [...unsigned, ...later];
+  return [...unsigned, ...recordFindings(wish, facts, now)];
+}
+
+function recordFindings(wish: DaneWish, facts: DaneFacts, now: number): Finding[] {
+  const { published } = facts;
+  if (published === undefined) {
+    const risk = "whether the key in use has a record, and for how long, was not checked";
+    return [warning(key.dane, `is on, and the zone's TLSA records cannot be seen from here: ${risk}`)];
+  }
+  return published.length === 0 ? firstFindings(wish, facts) : changeFindings(wish, published, facts, now);
 }
 
 function unsignedFindings({ mailHost }: DaneWish, { secure }: DaneFacts): Finding[] {
@@ -66,7 +75,12 @@ function firstFindings({ generation }: DaneWish, { served, keys }: DaneFacts): F
 const unseen = ({ unanswered }: { readonly unanswered: string }): string => `port 25 shows no key (${unanswered})`;
 
 /** Records are there already: what is served stays among them, and a new key has been known for long enough. */
-function changeFindings({ generation, ttl }: DaneWish, { published, served }: DaneFacts, now: number): Finding[] {
+function changeFindings(
+  { generation, ttl }: DaneWish,
+  published: readonly PublishedTlsa[],
+  { served }: DaneFacts,
+  now: number,
+): Finding[] {
   const of = (wanted: number) => published.find((record) => record.generation === wanted);
   const current = of(generation);
   if (current === undefined) {
