@@ -26,6 +26,7 @@ function served(key: TlsServiceKey, change: Partial<Handshake> = {}): Handshake 
       selfIssued: false,
       serial: fingerprint,
       fingerprint,
+      publicKeySha256: "00",
       notBefore: new Date("2025-12-01T00:00:00Z"),
       notAfter: new Date("2026-03-01T00:00:00Z"),
     },
