@@ -22,7 +22,7 @@ export class TlsaWatch {
     const { hostname, ca, endpoints } = target;
     this.#loops = [
       this.#every(500, async () => {
-        const value = await tlsa(name, resolver);
+        const value = await secureTlsa(name, resolver);
         this.#sets.push({ at: Date.now(), value });
       }),
       this.#every(100, async () => {
@@ -63,7 +63,7 @@ export class TlsaWatch {
 }
 
 /** TLSA data (SHA-256 of keys, upper-case hex) from a resolver that validates. Rejects unless the answer is secure. */
-function tlsa(name: string, resolver: string): Promise<string[]> {
+export function secureTlsa(name: string, resolver: string): Promise<string[]> {
   const id = Math.floor(Math.random() * 65_536);
   const query = packet.encode({
     type: "query",
