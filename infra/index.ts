@@ -23,6 +23,10 @@ import { imageSpecs, type ServiceName } from "./images.ts";
 import { gather, judge, subject } from "./preflight.ts";
 import { topology } from "./topology.ts";
 
+// The SDK takes a stack trace for each of its promises, and maps it back through source maps that this program has none of:
+// Node.js strips types in place. Without the mapping an update without changes takes a fifth less of the processor.
+Reflect.deleteProperty(Error, "prepareStackTrace");
+
 /** RunError: the engine prints its message without a stack trace. */
 function orRunError<T>(check: () => T): T {
   try {
