@@ -1,4 +1,5 @@
 // Which certificates are ordered, by whom and from which CA. Pure: the checks and the CAA records both follow from it.
+import { orderNames } from "../certd/names.ts";
 import type { Issuer, Order } from "./checks/caa.ts";
 import type { Settings } from "./config.ts";
 
@@ -18,7 +19,12 @@ export function issuance({ hostname, tls }: Settings, certificateNames: readonly
     issuer: identity === undefined ? undefined : { identity, accountUris: tls.acme.accountUris },
     orders: [
       { client: "Traefik", names: [hostname], challenge: "http-01", challengeKey: "vectis:publish.port80" },
-      { client: "acme.sh", names: certificateNames, challenge: tls.challenge, challengeKey: "vectis:tls.challenge" },
+      {
+        client: "acme.sh",
+        names: orderNames(certificateNames),
+        challenge: tls.challenge,
+        challengeKey: "vectis:tls.challenge",
+      },
     ],
   };
 }

@@ -35,12 +35,10 @@ const nothing: Facts = {
   ports: undefined,
   custom: undefined,
   dns: { A: {}, AAAA: {}, CNAME: {}, CAA: {}, MX: {}, TXT: {} },
-  zones: undefined,
   dane: undefined,
   tokens: {},
   now: Date.now(),
 };
-const listing = () => Promise.resolve({ records: [], unread: {} });
 const keys = (findings: readonly Finding[]) => findings.map(({ severity, key }) => `${severity} ${key}`);
 
 describe("subject", () => {
@@ -74,36 +72,62 @@ describe("a stack with zones at Cloudflare", () => {
     ...config,
     "vectis:domains": '["example.com"]',
     "vectis:dns": JSON.stringify({ provider: "cloudflare", zoneId }),
+    "vectis:tls": '{"provider":"letsencrypt","challenge":"dns-01","names":["*.example.com"]}',
+    "vectis:addresses": '["192.0.2.25"]',
     "vectis:challengeToken": "a-token-of-twenty-characters",
   });
 
-  it("is not asked for its own records in DNS, which are not there before the first update", async () => {
-    const facts = await gather(subjectOf(own), { is: "remote", address: "ssh://mx1" }, noAccess, listing);
+  it("is not judged by DNS, where its own records are not yet before the first update", async () => {
+    const found = { ...noAccess, globalKey: true };
+    const checked = subjectOf({ ...own, challengeToken: undefined }, found);
+    const facts = await gather(checked, { is: "local", socket: "/nothing.sock" }, found);
     assert.deepEqual(facts.dns, nothing.dns);
+    assert.deepEqual(keys(judge(checked, facts)), ["note cloudflare:apiKey"]);
   });
 
   it("needs a token, unless it has an account's key", () => {
     const missing = (found: Access) => keys(judge(subjectOf(own, found), nothing));
     assert.deepEqual(missing(noAccess), ["error cloudflare:apiToken"]);
-    assert.deepEqual(missing({ ...noAccess, globalKey: true }), []);
+    assert.deepEqual(missing({ ...noAccess, globalKey: true }), ["note cloudflare:apiKey"]);
     assert.deepEqual(missing({ ...noAccess, token: "t" }), []);
   });
 
   it("has each token looked at for the names that it is needed for", () => {
     const { tokens } = subjectOf(own, { ...noAccess, token: "t" });
     assert.deepEqual(
-      tokens.map(({ key, names }) => ({ key, names })),
+      tokens.map(({ key, names, listing, makesToken }) => [key, Object.keys(names), listing, makesToken]),
       [
-        { key: "cloudflare:apiToken", names: { [zoneId]: ["mail.example.com", "example.com"] } },
-        { key: "vectis:challengeToken", names: { [zoneId]: ["mail.example.com"] } },
+        ["cloudflare:apiToken", [zoneId], true, false],
+        ["vectis:challengeToken", [zoneId], false, false],
       ],
     );
+    assert.deepEqual(tokens[0]?.names[zoneId]?.slice(0, 2), ["mail.example.com", "example.com"]);
+    assert.deepEqual(tokens[1]?.names[zoneId], ["mail.example.com", "*.example.com"]);
+  });
+
+  it("needs a token that makes another where the operator has brought none", () => {
+    const { tokens } = subjectOf({ ...own, challengeToken: undefined }, { ...noAccess, token: "t" });
+    assert.deepEqual(
+      tokens.map(({ key, makesToken }) => [key, makesToken]),
+      [["cloudflare:apiToken", true]],
+    );
+  });
+
+  it("has others' records judged that its token lists", () => {
+    const found = { ...noAccess, token: "t" };
+    const checked = subjectOf(own, found);
+    const spf = { zoneId, id: "1", name: "example.com", type: "TXT", content: '"v=spf1 -all"' };
+    const zone = { is: "result", result: { name: "example.com" } } as const;
+    const status = { is: "result", result: { status: "active" } } as const;
+    const listed = { status, zones: { [zoneId]: { zone, records: { is: "result", result: [spf] } } } } as const;
+    const facts: Facts = { ...nothing, tokens: { "cloudflare:apiToken": listed } };
+    assert.deepEqual(keys(judge(checked, facts)), ["error vectis:dns.spf"]);
   });
 
   it("hears of an API that does not answer, once for each token", async () => {
     const found = { ...noAccess, token: "t" };
     const checked = subjectOf(own, found);
-    const facts = await gather(checked, { is: "local", socket: "/nothing.sock" }, found, listing);
+    const facts = await gather(checked, { is: "local", socket: "/nothing.sock" }, found);
     assert.deepEqual(keys(judge(checked, facts)), ["warning cloudflare:apiToken", "warning vectis:challengeToken"]);
   });
 });

@@ -7,8 +7,8 @@ import { daneFindings, type DaneFacts } from "./checks/dane.ts";
 import { note, type Finding } from "./checks/finding.ts";
 import { nameFindings } from "./checks/names.ts";
 import { portFindings, type WantedPort } from "./checks/ports.ts";
-import { missingToken, tokenFindings, type TokenUse } from "./checks/token.ts";
-import { zoneFindings, type WantedRecords, type ZoneFacts } from "./checks/zone.ts";
+import { globalKeyNote, missingToken, tokenFindings, type TokenUse } from "./checks/token.ts";
+import { zoneFindings, type WantedRecords, type ZoneRecord } from "./checks/zone.ts";
 import type { Settings } from "./config.ts";
 import { zoneIdOf } from "./dns-config.ts";
 import type { DnsPlan } from "./dns-plan.ts";
@@ -39,13 +39,13 @@ export interface Subject {
   /** What is ordered from a CA; undefined if certificates come from elsewhere. */
   readonly acme: (Issuance & { readonly challenge: "http-01" | "dns-01" }) | undefined;
   /** The records in the stack's own zones; undefined if it reaches none. */
-  readonly zones: (WantedRecords & { readonly ids: readonly string[] }) | undefined;
+  readonly zones: WantedRecords | undefined;
   /** Undefined if no TLSA record is wanted. */
   readonly dane: DanePlan | undefined;
   /** The operator's own certificate. */
   readonly custom: CustomFiles | undefined;
-  /** Whether Cloudflare is needed without anything to get in by. */
-  readonly lacksToken: boolean;
+  /** What the stack gets into its zones by; undefined if it has none. */
+  readonly zoneAccess: "token" | "global-key" | "nothing" | undefined;
   readonly tokens: readonly (TokenUse & TokenQuestion)[];
 }
 
@@ -55,7 +55,6 @@ export interface Facts {
   readonly ports: PortFacts | undefined;
   readonly custom: CustomFacts | undefined;
   readonly dns: DnsFacts;
-  readonly zones: ZoneFacts | undefined;
   readonly dane: DaneFacts | undefined;
   /** By the key that holds the token. */
   readonly tokens: Readonly<Partial<Record<TokenUse["key"], TokenFacts>>>;
@@ -76,7 +75,8 @@ export function subject(
   stack: string,
 ): Subject {
   const { name, hostname, domains, tls, publish, addresses, dns, resolvers } = settings;
-  const { issuance, zones } = records;
+  const { issuance, zones, challengeToken } = records;
+  const operators = challengeToken?.from === "operator" ? challengeToken.value : undefined;
   return {
     owner: name,
     hostname,
@@ -93,7 +93,6 @@ export function subject(
     portOffset: publish.portOffset,
     acme: issuance && { ...issuance, challenge: tls.challenge },
     zones: zones && {
-      ids: zones.ids,
       stack,
       owner: records.owner,
       mailHost: hostname,
@@ -103,10 +102,22 @@ export function subject(
     },
     dane,
     custom: undefined,
-    lacksToken: dns.provider === "cloudflare" && cloudflare.token === undefined && !cloudflare.globalKey,
+    zoneAccess: zones && (cloudflare.token !== undefined ? "token" : cloudflare.globalKey ? "global-key" : "nothing"),
     tokens: [
-      ...tokenUse(settings, "cloudflare:apiToken", cloudflare.token, [hostname, ...domains]),
-      ...tokenUse(settings, "vectis:challengeToken", settings.challengeToken, plan.certificateNames),
+      ...tokenUse(
+        settings,
+        "cloudflare:apiToken",
+        cloudflare.token,
+        records.records.map((record) => record.name),
+        {
+          listing: true,
+          makesToken: challengeToken?.from === "stack",
+        },
+      ),
+      ...tokenUse(settings, "vectis:challengeToken", operators, plan.certificateNames, {
+        listing: false,
+        makesToken: false,
+      }),
     ],
   };
 }
@@ -117,14 +128,15 @@ function tokenUse(
   key: TokenUse["key"],
   token: string | undefined,
   names: readonly string[],
+  purpose: Pick<TokenQuestion, "listing" | "makesToken">,
 ): (TokenUse & TokenQuestion)[] {
   if (dns.provider === "none" || token === undefined) return [];
   const byZone: Record<string, string[]> = {};
-  for (const name of names) {
+  for (const name of new Set(names)) {
     const id = zoneIdOf(dns, name.replace(/^\*\./, ""));
     if (id !== undefined) (byZone[id] ??= []).push(name);
   }
-  return [{ key, token, accountId: dns.accountId, names: byZone, zoneIds: Object.keys(byZone) }];
+  return [{ key, token, accountId: dns.accountId, names: byZone, zoneIds: Object.keys(byZone), ...purpose }];
 }
 
 /** Names that lead to the mail host; the CA looks each of them up for HTTP-01. */
@@ -142,43 +154,39 @@ function questions(about: Subject): DnsQuestions {
   };
 }
 
-/** Asks everything at once; takes no longer than `patience`, or than the listing of the zones. */
-export async function gather(
-  about: Subject,
-  docker: DockerHost,
-  cloudflare: Access,
-  listZones: (ids: readonly string[]) => Promise<ZoneFacts>,
-): Promise<Facts> {
+/** Asks everything at once; takes a few seconds at most. */
+export async function gather(about: Subject, docker: DockerHost, cloudflare: Access): Promise<Facts> {
   const local = docker.is === "local";
-  const [ports, custom, dns, zones, dane, ...tokens] = await Promise.all([
+  // A change of the mail key must not pass unjudged because the zone was listed slowly.
+  const zonePatience = about.dane === undefined ? patience : 5 * patience;
+  const [ports, custom, dns, dane, ...answers] = await Promise.all([
     local ? portFacts(docker.socket, patience) : undefined,
     local && about.custom !== undefined ? customFacts(about.custom.certPath, about.custom.keyPath) : undefined,
     dnsFacts(questions(about), about.resolvers, patience),
-    about.zones && !about.lacksToken ? listZones(about.zones.ids) : undefined,
     about.dane && daneFacts(about.dane.question, patience),
-    ...about.tokens.map(async (use) => [use.key, await tokenFacts(cloudflare.address, use, patience)] as const),
+    ...about.tokens.map(async (use) => [use.key, await tokenFacts(cloudflare.address, use, zonePatience)] as const),
   ]);
+  const tokens: Facts["tokens"] = Object.fromEntries(answers);
   return {
     docker,
     ports,
     custom,
     dns,
-    zones,
-    dane: about.dane && dane && { ...dane, published: published(about.dane, zones), keys: undefined },
-    tokens: Object.fromEntries(tokens),
+    dane: about.dane && dane && { ...dane, published: published(about.dane, tokens), keys: undefined },
+    tokens,
     now: Date.now(),
   };
 }
 
 /** The TLSA records that the zone holds already; undefined if that is not known. */
-function published({ zoneId, name, mark }: DanePlan, zones: ZoneFacts | undefined): DaneFacts["published"] {
-  if (zoneId === undefined || zones === undefined || zoneId in zones.unread) return undefined;
-  return publishedTlsa(zones.records, name, mark);
+function published({ zoneId, name, mark }: DanePlan, tokens: Facts["tokens"]): DaneFacts["published"] {
+  const records = tokens["cloudflare:apiToken"]?.zones[zoneId ?? ""]?.records;
+  return records?.is === "result" ? publishedTlsa(records.result, name, mark) : undefined;
 }
 
 /** Everything that is wrong. Pure. */
 export function judge(about: Subject, facts: Facts): Finding[] {
-  const { hostname, domains, addresses, acme, custom, zones } = about;
+  const { acme, custom, zones } = about;
   const { dns } = facts;
   return [
     ...remoteFindings(about, facts.docker),
@@ -186,20 +194,34 @@ export function judge(about: Subject, facts: Facts): Finding[] {
     ...(acme === undefined ? [] : nameFindings(about.extraNames, acme.challenge)),
     ...(facts.ports === undefined ? [] : portFindings(about.ports, facts.ports, about.owner, about.portOffset)),
     ...(acme?.issuer === undefined ? [] : caaFindings(dns, acme.issuer, acme.orders)),
-    ...hostsOf(about).flatMap((host) =>
-      hostFindings(dns, host === hostname ? "vectis:hostname" : "vectis:tls.names", host, addresses),
-    ),
-    ...aliasFindings(dns, hostname),
-    ...domains.flatMap((domain) => [...mxFindings(dns, domain, hostname), ...spfFindings(dns, domain)]),
-    ...(zones && facts.zones ? zoneFindings(zones, facts.zones) : []),
+    ...(about.records === "own" ? [] : elsewhereFindings(about, dns)),
+    ...(zones === undefined ? [] : zoneFindings(zones, listed(facts.tokens["cloudflare:apiToken"]))),
     ...(about.dane && facts.dane ? daneFindings(about.dane.wish, facts.dane, facts.now) : []),
-    ...silenceFindings(dns, about.resolvers),
-    ...(about.lacksToken ? [missingToken()] : []),
+    ...(about.zoneAccess === "nothing" ? [missingToken()] : []),
+    ...(about.zoneAccess === "global-key" ? [globalKeyNote()] : []),
     ...about.tokens.flatMap((use) => {
       const found = facts.tokens[use.key];
       return found === undefined ? [] : tokenFindings(use, found, facts.now);
     }),
   ];
+}
+
+/** What DNS says where somebody else makes the records. */
+function elsewhereFindings(about: Subject, dns: DnsFacts): Finding[] {
+  const { hostname, domains, addresses } = about;
+  return [
+    ...hostsOf(about).flatMap((host) =>
+      hostFindings(dns, host === hostname ? "vectis:hostname" : "vectis:tls.names", host, addresses),
+    ),
+    ...aliasFindings(dns, hostname),
+    ...domains.flatMap((domain) => [...mxFindings(dns, domain, hostname), ...spfFindings(dns, domain)]),
+    ...silenceFindings(dns, about.resolvers),
+  ];
+}
+
+/** All records of the stack's zones; none where they could not be read, which is a finding about the token. */
+function listed(facts: TokenFacts | undefined): ZoneRecord[] {
+  return Object.values(facts?.zones ?? {}).flatMap(({ records }) => (records.is === "result" ? records.result : []));
 }
 
 function remoteFindings({ custom }: Subject, docker: DockerHost): Finding[] {

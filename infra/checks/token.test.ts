@@ -19,7 +19,9 @@ interface Case {
   readonly name?: string;
   readonly status?: TokenFacts["status"];
   readonly zone?: Reply<Zone>;
-  readonly records?: Reply<unknown>;
+  readonly records?: TokenFacts["zones"][string]["records"];
+  readonly tokens?: Reply<unknown>;
+  readonly accountId?: string;
   readonly expected: readonly string[];
 }
 
@@ -53,6 +55,34 @@ const cases: readonly Case[] = [
     expected: [
       `error cloudflare:apiToken has no access to the zone ${id} (Authentication error, 10000); give it Zone > DNS > Edit ` +
         "and Zone > Zone > Read on that zone",
+    ],
+  },
+  { title: "one that reads the zone's records, which is all that the provider needs", zone: forbidden, expected: [] },
+  {
+    title: "the challenge's token without access to the zone itself, which acme.sh reads first",
+    key: "vectis:challengeToken",
+    zone: forbidden,
+    expected: [
+      `error vectis:challengeToken has no access to the zone ${id} (Authentication error, 10000); give it Zone > DNS > Edit ` +
+        "and Zone > Zone > Read on that zone",
+    ],
+  },
+  { title: "one that sees tokens, and has to make one", tokens: is([]), expected: [] },
+  {
+    title: "one that has to make a token, and may not",
+    tokens: no(9109, "Unauthorized to access requested resource"),
+    expected: [
+      "error cloudflare:apiToken may not make the token for DNS-01 (Unauthorized to access requested resource, 9109); give " +
+        "it User > API Tokens > Edit, or set vectis:challengeToken to a token of your own",
+    ],
+  },
+  {
+    title: "one that has to make an account's token, and may not",
+    tokens: no(9109, "Unauthorized to access requested resource"),
+    accountId: "a1",
+    expected: [
+      "error cloudflare:apiToken may not make the token for DNS-01 (Unauthorized to access requested resource, 9109); give " +
+        "it Account > Account API Tokens > Edit, or set vectis:challengeToken to a token of your own",
     ],
   },
   {
@@ -130,7 +160,8 @@ describe("tokenFindings", () => {
   for (const { title, key = "cloudflare:apiToken", name = "mail.example.com", expected, ...reply } of cases) {
     it(`${expected.length === 0 ? "accepts" : "tells of"} ${title}`, () => {
       const zones = { [id]: { zone: reply.zone ?? zone, records: reply.records ?? is([]) } };
-      const found = tokenFindings({ key, names: { [id]: [name] } }, { status: reply.status ?? active, zones }, now);
+      const facts = { status: reply.status ?? active, zones, ...(reply.tokens && { tokens: reply.tokens }) };
+      const found = tokenFindings({ key, names: { [id]: [name] }, accountId: reply.accountId }, facts, now);
       assert.deepEqual(
         found.map((finding) => `${finding.severity} ${finding.key} ${finding.problem}`),
         expected,

@@ -1,5 +1,5 @@
 // Whether a Cloudflare token can do what the stack, or the challenge, needs it for.
-import type { Reply, TokenFacts } from "../facts/cloudflare.ts";
+import type { Reply, TokenFacts, TokenQuestion } from "../facts/cloudflare.ts";
 import { error, note, warning, type Finding } from "./finding.ts";
 
 export interface TokenUse {
@@ -23,10 +23,25 @@ export const missingToken = (): Finding =>
       "and set it with `pulumi config set --secret cloudflare:apiToken`",
   );
 
+/** Records, and so what others have put beside them, are not looked at without a token. */
+export const globalKeyNote = (): Finding =>
+  note(
+    "cloudflare:apiKey",
+    "is an account's key, which may do everything: zones were not checked; use cloudflare:apiToken",
+  );
+
 /** `now` in milliseconds since the epoch. */
-export function tokenFindings({ key, names }: TokenUse, facts: TokenFacts, now: number): Finding[] {
+export function tokenFindings(
+  { key, names, accountId }: TokenUse & Pick<TokenQuestion, "accountId">,
+  facts: TokenFacts,
+  now: number,
+): Finding[] {
   const set = `set a new one with \`pulumi config set --secret ${key}\``;
-  const replies = [facts.status, ...Object.values(facts.zones).flatMap(({ zone, records }) => [zone, records])];
+  const replies = [
+    facts.status,
+    ...(facts.tokens ? [facts.tokens] : []),
+    ...Object.values(facts.zones).flatMap(({ zone, records }) => [zone, records]),
+  ];
   const elsewhere = replies.flatMap((reply) => refused(reply) ?? []).find(({ why }) => /from location/.test(why));
   if (elsewhere !== undefined) {
     // The challenge is solved on the Docker host, so such a filter may be right.
@@ -39,7 +54,8 @@ export function tokenFindings({ key, names }: TokenUse, facts: TokenFacts, now: 
     return [warning(key, `was not checked: Cloudflare's API did not answer (${silent.why})`)];
   }
   const zones = Object.entries(facts.zones).flatMap(([id, { zone, records }]) => {
-    const no = refused(records) ?? refused(zone);
+    // acme.sh reads the zone itself, the provider does not.
+    const no = refused(records) ?? (key === "vectis:challengeToken" ? refused(zone) : undefined);
     if (no !== undefined) {
       return [error(key, `has no access to the zone ${id} (${no.why}, ${no.code}); give it ${scope} on that zone`)];
     }
@@ -52,10 +68,22 @@ export function tokenFindings({ key, names }: TokenUse, facts: TokenFacts, now: 
     const why = refused(facts.status)?.why ?? "";
     return [error(key, `is not valid (${why}); ${set}, with ${scope} on the zones`)];
   }
+  const noTokens = facts.tokens && refused(facts.tokens);
+  const maker = accountId === undefined ? "User > API Tokens > Edit" : "Account > Account API Tokens > Edit";
+  const making =
+    noTokens === undefined
+      ? []
+      : [
+          error(
+            key,
+            `may not make the token for DNS-01 (${noTokens.why}, ${noTokens.code}); give it ${maker}, ` +
+              "or set vectis:challengeToken to a token of your own",
+          ),
+        ];
   const left = status?.expires_on === undefined ? Infinity : Date.parse(status.expires_on) - now;
   const ends =
     left < soonDays * day ? [warning(key, `expires on ${status?.expires_on ?? ""}; ${set} before that`)] : [];
-  return [...zones, ...ends];
+  return [...zones, ...making, ...ends];
 }
 
 function zoneFindings(

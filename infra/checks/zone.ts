@@ -34,13 +34,6 @@ export interface ZoneRecord {
   readonly createdOn?: string;
 }
 
-/** What the zones held when they were listed. */
-export interface ZoneFacts {
-  readonly records: readonly ZoneRecord[];
-  /** Why a zone could not be listed, by its id. */
-  readonly unread: Readonly<Record<string, string>>;
-}
-
 /** The stack's records, and whose they are. */
 export interface WantedRecords {
   /** Name of the Pulumi stack. */
@@ -65,16 +58,13 @@ export function importCommand(stack: string, resourceName: string, { zoneId, id 
 
 /**
  * All that speaks against an update. An identical record is a warning only: after its import it stays unmarked until the
- * next update. A zone that cannot be listed is one too: while the API is down, an update that changes no record works.
+ * next update.
  */
-export function zoneFindings(wanted: WantedRecords, { records: existing, unread }: ZoneFacts): Finding[] {
+export function zoneFindings(wanted: WantedRecords, existing: readonly ZoneRecord[]): Finding[] {
   const at = byName(existing);
   return [
     ...[...byName(wanted.records)].flatMap(([name, records]) => atName(wanted, name, records, at.get(name) ?? [])),
     ...forbidden(wanted, existing),
-    ...Object.entries(unread).map(([zone, reason]) =>
-      warning("cloudflare:apiToken", `could not list the zone ${zone}, whose records were not checked: ${reason}`),
-    ),
   ];
 }
 

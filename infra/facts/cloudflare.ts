@@ -1,4 +1,5 @@
 // What Cloudflare's API answers to a token: whether it is valid, and what it may see of a zone. Asks; judges nothing.
+import type { ZoneRecord } from "../checks/zone.ts";
 
 /** How the provider reaches the API. */
 export interface Access {
@@ -43,9 +44,29 @@ export interface Zone {
   readonly permissions?: readonly string[];
 }
 
+/** What the API names otherwise than the provider, or says by null. */
+type ApiRecord = Omit<ZoneRecord, "zoneId" | "comment" | "createdOn"> & {
+  readonly comment?: string | null;
+  readonly created_on?: string;
+};
+
+const zoneRecord = (zoneId: string, { comment, created_on: createdOn, ...record }: ApiRecord): ZoneRecord => ({
+  ...record,
+  zoneId,
+  ...(comment == null ? {} : { comment }),
+  ...(createdOn === undefined ? {} : { createdOn }),
+});
+
 export interface TokenFacts {
   readonly status: Reply<TokenStatus>;
-  readonly zones: Readonly<Record<string, { readonly zone: Reply<Zone>; readonly records: Reply<unknown> }>>;
+  /** Whether it sees tokens, as one that makes them does; undefined if it has to make none. */
+  readonly tokens?: Reply<unknown>;
+  readonly zones: Readonly<
+    Record<
+      string,
+      { readonly zone: Reply<Zone>; /** One of them, or all. */ readonly records: Reply<readonly ZoneRecord[]> }
+    >
+  >;
 }
 
 /** A token, with what it is there for. */
@@ -54,33 +75,49 @@ export interface TokenQuestion {
   /** The account that may own it; by default a user does. */
   readonly accountId: string | undefined;
   readonly zoneIds: readonly string[];
+  /** Whether all records of the zones are wanted. */
+  readonly listing: boolean;
+  /** Whether it has to make another token. */
+  readonly makesToken: boolean;
 }
+
+/** Records in one answer; the API takes more, but nobody's zone has. */
+const pageSize = 5000;
 
 /** Asks everything at once: three requests for a token with one zone, two more for each further zone. */
 export async function tokenFacts(
   address: string,
-  { token, accountId, zoneIds }: TokenQuestion,
+  { token, accountId, zoneIds, listing, makesToken }: TokenQuestion,
   milliseconds: number,
 ): Promise<TokenFacts> {
   const signal = AbortSignal.timeout(milliseconds);
   const ask = <T>(path: string) => request<T>(`${address}${path}`, token, signal);
+  const owner = accountId === undefined ? "user" : `accounts/${accountId}`;
   const verified = async () => {
+    // A user's token may work for an account, too.
     const status = await ask<TokenStatus>("/user/tokens/verify");
-    return status.is === "refused" && accountId !== undefined
-      ? ask<TokenStatus>(`/accounts/${accountId}/tokens/verify`)
-      : status;
+    return status.is === "refused" && accountId !== undefined ? ask<TokenStatus>(`/${owner}/tokens/verify`) : status;
   };
-  const [status, ...zones] = await Promise.all([
+  const recordsOf = async (id: string): Promise<Reply<readonly ZoneRecord[]>> => {
+    const all: ZoneRecord[] = [];
+    for (let page = 1; ; page++) {
+      const size = listing ? pageSize : 1;
+      const reply = await ask<readonly ApiRecord[]>(`/zones/${id}/dns_records?per_page=${size}&page=${page}`);
+      if (reply.is !== "result") return reply;
+      all.push(...reply.result.map((record) => zoneRecord(id, record)));
+      if (!listing || reply.result.length < size) return { is: "result", result: all };
+    }
+  };
+  const zoneOf = async (id: string) => {
+    const [zone, records] = await Promise.all([ask<Zone>(`/zones/${id}`), recordsOf(id)]);
+    return [id, { zone, records }] as const;
+  };
+  const [status, tokens, zones] = await Promise.all([
     verified(),
-    ...zoneIds.map(async (id) => {
-      const [zone, records] = await Promise.all([
-        ask<Zone>(`/zones/${id}`),
-        ask<unknown>(`/zones/${id}/dns_records?per_page=1`),
-      ]);
-      return [id, { zone, records }] as const;
-    }),
+    makesToken ? ask<unknown>(`/${owner}/tokens?per_page=5`) : undefined,
+    Promise.all(zoneIds.map(zoneOf)),
   ]);
-  return { status, zones: Object.fromEntries(zones) };
+  return { status, ...(tokens === undefined ? {} : { tokens }), zones: Object.fromEntries(zones) };
 }
 
 interface Body<T> {

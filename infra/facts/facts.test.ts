@@ -150,13 +150,18 @@ describe("access", () => {
 
 describe("tokenFacts", () => {
   it("tells what the API grants, what it refuses, and where it is of no help", async (t) => {
+    const plain = { name: "example.com", type: "TXT", content: '"x"' };
+    const record = (id: number) => ({ ...plain, id: `${id}`, comment: null, created_on: "2026-11-22T12:00:00Z" });
+    const full = Array.from({ length: 5000 }, (_, id) => record(id));
     const answers: Readonly<Record<string, readonly [status: number, body: object]>> = {
       "/user/tokens/verify": [401, { success: false, errors: [{ code: 1000, message: "Invalid API Token" }] }],
       "/accounts/a1/tokens/verify": [200, { success: true, result: { id: "1", status: "active" } }],
       "/zones/z1": [200, { success: true, result: { name: "example.com" } }],
-      "/zones/z1/dns_records?per_page=1": [200, { success: true, result: [] }],
+      "/zones/z1/dns_records?per_page=5000&page=1": [200, { success: true, result: full }],
+      "/zones/z1/dns_records?per_page=5000&page=2": [200, { success: true, result: [record(5000)] }],
       "/zones/z2": [403, { success: false, errors: [] }],
-      "/zones/z2/dns_records?per_page=1": [503, {}],
+      "/zones/z2/dns_records?per_page=5000&page=1": [503, {}],
+      "/accounts/a1/tokens?per_page=5": [200, { success: true, result: [] }],
     };
     const api = createServer((request, response) => {
       const [status, body] = answers[request.url ?? ""] ?? [404, {}];
@@ -166,15 +171,19 @@ describe("tokenFacts", () => {
     t.after(() => api.close());
     await once(api, "listening");
     const address = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
-    assert.deepEqual(await tokenFacts(address, { token: "secret", accountId: "a1", zoneIds: ["z1", "z2"] }, 2000), {
+    const question = { token: "secret", accountId: "a1", zoneIds: ["z1", "z2"], listing: true, makesToken: true };
+    const { zones, ...other } = await tokenFacts(address, question, 2000);
+    assert.deepEqual(other, {
       status: { is: "result", result: { id: "1", status: "active" } },
-      zones: {
-        z1: { zone: { is: "result", result: { name: "example.com" } }, records: { is: "result", result: [] } },
-        z2: {
-          zone: { is: "refused", code: 403, why: "Forbidden" },
-          records: { is: "unanswered", why: "it answered 503" },
-        },
-      },
+      tokens: { is: "result", result: [] },
+    });
+    assert.deepEqual(zones["z1"]?.zone, { is: "result", result: { name: "example.com" } });
+    const all = zones["z1"].records.is === "result" ? zones["z1"].records.result : [];
+    assert.equal(all.length, 5001);
+    assert.deepEqual(all.at(-1), { ...plain, id: "5000", zoneId: "z1", createdOn: "2026-11-22T12:00:00Z" });
+    assert.deepEqual(zones["z2"], {
+      zone: { is: "refused", code: 403, why: "Forbidden" },
+      records: { is: "unanswered", why: "it answered 503" },
     });
   });
 });
