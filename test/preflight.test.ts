@@ -108,6 +108,27 @@ describe("checks before a change", () => {
     });
   });
 
+  it("ask Cloudflare three times for one zone, whose records one answer lists (B8)", async () => {
+    await site.lab.cloudflare.forget();
+    await site.stack.pulumi("preview", "--expect-no-changes");
+    const asked = (await site.lab.cloudflare.requests()).map(({ method, path }) => `${method} ${path}`);
+    const zone = `/zones/${site.lab.cloudflare.zoneId("vectis.test")}`;
+    assert.deepEqual(asked.sort(), ["GET /user/tokens/verify", `GET ${zone}`, `GET ${zone}/dns_records`]);
+  });
+
+  it("do not wait for an API that is slow or down, and say what was left out (B8)", async () => {
+    try {
+      for (const fault of [{ delay: 60_000 }, { down: true }, { status: 429, retryAfter: "60" }]) {
+        await site.lab.cloudflare.fault(fault);
+        const { code, stdout } = await site.stack.run("preview", "--expect-no-changes");
+        assert.equal(code, 0, stdout);
+        assert.match(stdout, /cloudflare:apiToken was not checked: Cloudflare's API did not answer \(.+\)/);
+      }
+    } finally {
+      await site.lab.cloudflare.heal();
+    }
+  });
+
   it("refuse a token that does not see its zone (B7, B8)", async () => {
     const token = await site.lab.cloudflare.createToken(["DNS Write", "Zone Read"], ["vectis-two.test"]);
     try {
