@@ -10,6 +10,7 @@ export interface StackOutputs {
   readonly hostname: string;
   readonly certificateNames: readonly string[];
   readonly endpoints: Target["endpoints"];
+  readonly https: NonNullable<Target["https"]>;
   readonly containers: Readonly<Record<"traefik" | "postfix" | "dovecot" | "acme", string>>;
   /** Directory of the ACME CA, if certificates come from one. */
   readonly acmeDirectory: string | undefined;
@@ -24,7 +25,10 @@ export async function stackOutputs(stack: string | undefined): Promise<StackOutp
 
 /** @throws UserError when the outputs are not those of a stack that is up */
 export function parseOutputs(outputs: unknown): StackOutputs {
-  const { hostname, certificateNames, endpoints, containers, acmeDirectory, internalCa } = record(outputs, "outputs");
+  const { hostname, certificateNames, endpoints, https, containers, acmeDirectory, internalCa } = record(
+    outputs,
+    "outputs",
+  );
   const where = record(endpoints, "endpoints");
   const names = record(containers, "containers");
   return {
@@ -33,11 +37,12 @@ export function parseOutputs(outputs: unknown): StackOutputs {
       ? certificateNames.map((name) => text(name, "certificateNames"))
       : [],
     endpoints: Object.fromEntries(
-      [...tlsServices.map(({ key }) => key), "http" as const].map((key) => [
+      [...tlsServices.map(({ key }) => key), ...(where["http"] === undefined ? [] : ["http" as const])].map((key) => [
         key,
         address(text(where[key], `endpoints.${key}`)),
       ]),
-    ) as Target["endpoints"],
+    ) as unknown as Target["endpoints"],
+    https: https === "shared" ? "shared" : "own",
     containers: {
       traefik: text(names["traefik"], "containers.traefik"),
       postfix: text(names["postfix"], "containers.postfix"),

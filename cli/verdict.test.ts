@@ -44,8 +44,8 @@ const withTls = (key: TlsServiceKey, value: Handshake): Facts => ({
   ...good,
   tls: { ...good.tls, [key]: { ok: true, value } },
 });
-const problems = (facts: Facts): string[] => {
-  const verdict = judge(target, facts, now);
+const problems = (facts: Facts, seenFrom = target): string[] => {
+  const verdict = judge(seenFrom, facts, now);
   const found = [
     ...verdict.rows.flatMap((row) => row.problems.map((problem) => `${row.port}: ${problem}`)),
     ...verdict.checks.flatMap((check) => check.problems.map((problem) => `${check.name}: ${problem}`)),
@@ -74,6 +74,23 @@ describe("a verdict", () => {
 
   it("sees that 443 shares the certificate of the mail ports", () => {
     assert.match(problems(withTls("https", served("smtp"))).join(), /443 serves another .*: the same as on 25, 465/);
+  });
+
+  it("wants 443 to share the certificate of the mail ports where the stack says so", () => {
+    const shared: Target = { ...target, https: "shared" };
+    assert.deepEqual(problems(withTls("https", served("smtp")), shared), []);
+    assert.match(
+      problems(good, shared).join(),
+      /443 serves the certificate of the mail ports: another than on 25, 465/,
+    );
+  });
+
+  it("asks nothing of port 80 where it is not published", () => {
+    const { rows } = judge(target, { ...good, redirect: undefined }, now);
+    assert.deepEqual(
+      rows.map(({ port }) => port),
+      [25, 443, 465, 587, 993, 995],
+    );
   });
 
   it("sees TLS 1.1, clear-text ports, and a redirect to elsewhere", () => {

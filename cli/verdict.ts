@@ -37,7 +37,12 @@ export interface Target {
   readonly hostname: string;
   /** Names that the mail certificate must cover. */
   readonly names: readonly string[];
-  readonly endpoints: Readonly<Record<TlsServiceKey | "http", Address>>;
+  readonly endpoints: Readonly<Record<TlsServiceKey, Address>> & {
+    /** Absent if port 80 is not published. */
+    readonly http?: Address;
+  };
+  /** Whether 443 has a certificate of its own or shares that of the mail ports. Default: own. */
+  readonly https?: "own" | "shared";
   /** PEM roots to trust instead of the system's. */
   readonly ca?: string | undefined;
 }
@@ -47,7 +52,8 @@ type Probed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false
 export interface Facts {
   readonly tls: Readonly<Record<TlsServiceKey, Probed<Handshake>>>;
   readonly tls11: Readonly<Record<TlsServiceKey, Reception>>;
-  readonly redirect: Probed<Answer>;
+  /** Undefined if port 80 is not published. */
+  readonly redirect: Probed<Answer> | undefined;
   /** Clear-text mailbox ports that accept connections, by their well-known numbers. */
   readonly listening: readonly number[];
 }
@@ -89,7 +95,7 @@ export async function inspect(target: Target, timeout = 10_000): Promise<Facts> 
   const [tls, tls11, redirect, listening] = await Promise.all([
     each((service, address) => probed(handshake(address, options(service)))),
     each((service, address) => reception(address, { ...options(service), version: "TLSv1.1" })),
-    probed(get(target.endpoints.http, target.hostname, "/", timeout)),
+    target.endpoints.http && probed(get(target.endpoints.http, target.hostname, "/", timeout)),
     Promise.all(
       clearTextPorts.map(async (port) => ((await listens(clearTextAddress(target, port))) ? [port] : [])),
     ).then((ports) => ports.flat()),
@@ -122,11 +128,13 @@ function describeError(error: Error): string {
 export function judge(target: Target, facts: Facts, now = new Date()): Verdict {
   const rows = [
     ...tlsServices.map((service) => tlsRow(service, target, facts.tls[service.key], now)),
-    redirectRow(target, facts.redirect),
+    ...(facts.redirect === undefined ? [] : [redirectRow(target, facts.redirect)]),
   ].sort((a, b) => a.port - b.port);
   const checks = [
     { name: "25, 465, 587, 993 and 995 serve one certificate", problems: oneMailCertificate(facts) },
-    { name: "443 serves another certificate than the mail ports", problems: webCertificateDiffers(facts) },
+    target.https === "shared"
+      ? { name: "443 serves the certificate of the mail ports", problems: webCertificateIsShared(facts) }
+      : { name: "443 serves another certificate than the mail ports", problems: webCertificateDiffers(facts) },
     { name: "TLS 1.1 is refused on every port", problems: tls11Problems(facts) },
     {
       name: "110 and 143 answer nowhere",
@@ -209,6 +217,13 @@ function webCertificateDiffers(facts: Facts): string[] {
   if (!web.ok) return ["443 completes no handshake"];
   const same = leaves(facts, mailServices).filter(({ fingerprint }) => fingerprint === web.value.leaf.fingerprint);
   return same.length === 0 ? [] : [`the same as on ${same.map(({ port }) => port).join(", ")}`];
+}
+
+function webCertificateIsShared(facts: Facts): string[] {
+  const web = facts.tls.https;
+  if (!web.ok) return ["443 completes no handshake"];
+  const other = leaves(facts, mailServices).filter(({ fingerprint }) => fingerprint !== web.value.leaf.fingerprint);
+  return other.length === 0 ? [] : [`another than on ${other.map(({ port }) => port).join(", ")}`];
 }
 
 function tls11Problems(facts: Facts): string[] {

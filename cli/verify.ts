@@ -76,9 +76,9 @@ export async function verifyStack(stack: string | undefined, options: VerifyOpti
 }
 
 export async function verifyOutputs(outputs: StackOutputs, { ca, wait, json }: VerifyOptions): Promise<ExitCode> {
-  const { hostname, certificateNames, endpoints } = outputs;
+  const { hostname, certificateNames, endpoints, https } = outputs;
   const roots = await chooseRoots(ca, outputs);
-  const target: Target = { hostname, names: certificateNames, endpoints, ca: roots.pem };
+  const target: Target = { hostname, names: certificateNames, endpoints, https, ca: roots.pem };
   const verdict = await verify(target, { deadline: wait * 1000, progress });
   result(json, { hostname, roots: roots.from, ...verdict }, () =>
     [render(verdict), `     Chains are checked against ${roots.from}.`].join("\n"),

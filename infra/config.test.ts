@@ -30,7 +30,7 @@ test("the least configuration gives safe defaults", () => {
   assert.equal(settings.tls.acme.directory, "https://acme-v02.api.letsencrypt.org/directory");
   assert.equal(settings.tls.acme.keyType, "ec-256");
   assert.equal(settings.tls.policy, "intermediate");
-  assert.deepEqual(settings.publish, { address: "0.0.0.0", portOffset: 0, networks: [] });
+  assert.deepEqual(settings.publish, { address: "0.0.0.0", portOffset: 0, port80: "open", networks: [] });
 });
 
 test("the empty defaults of Pulumi.yaml count as not given", () => {
@@ -196,4 +196,64 @@ test("further names are names or wildcards, and not the host name again", () => 
   assert.deepEqual(problems({ ...good, "vectis:tls": '{"provider":"letsencrypt","names":["mail.example.com"]}' }), [
     "vectis:tls.names has mail.example.com, which vectis:hostname is already; remove it",
   ]);
+});
+
+const withTls = (tls: object, more: Record<string, string> = {}) => ({
+  ...good,
+  ...more,
+  "vectis:tls": JSON.stringify(tls),
+});
+const files = { certPath: "/etc/vectis/certs/fullchain.pem", keyPath: "/etc/vectis/certs/privkey.pem" };
+
+test("a custom certificate is two files in one folder; what a switch back needs may stand beside them", () => {
+  const { tls } = parseSettings(
+    withTls({ provider: "custom", ...files, email: "admin@example.com", challenge: "dns-01", acme: {} }),
+  );
+  assert.ok(tls.provider === "custom");
+  assert.deepEqual([tls.folder, tls.certFile, tls.keyFile], ["/etc/vectis/certs", "fullchain.pem", "privkey.pem"]);
+  assert.equal(tls.challenge, "dns-01");
+});
+
+test("paths that certd could not find are refused, each with an example", () => {
+  const wrong = (change: object) => problems(withTls({ provider: "custom", ...files, ...change })).join("\n");
+  for (const certPath of [
+    "certs/fullchain.pem",
+    "/fullchain.pem",
+    "/etc/../certs/fullchain.pem",
+    "/etc/a:b/c.pem",
+    "/etc/c/",
+  ])
+    assert.match(wrong({ certPath }), /^vectis:tls\.certPath must be the path of a file .* for example \/etc\/vectis/);
+  assert.match(wrong({ keyPath: "/etc/other/privkey.pem" }), /keyPath must be in the folder of certPath/);
+  assert.match(wrong({ keyPath: files.certPath }), /keyPath must be another file/);
+  assert.match(wrong({ keyPath: undefined }), /^vectis:tls\.keyPath is missing; for example \/etc\/vectis/);
+});
+
+test("a key of another provider is refused", () => {
+  assert.deepEqual(
+    problems(withTls({ provider: "letsencrypt", ...files, lifetimeDays: 90 })).map((problem) => problem.split(";")[0]),
+    [
+      "vectis:tls.certPath belongs to the provider custom",
+      "vectis:tls.keyPath belongs to the provider custom",
+      "vectis:tls.lifetimeDays belongs to the provider internal",
+    ],
+  );
+});
+
+test("an internal CA needs nothing more; its certificate lives 397 days", () => {
+  const { tls } = parseSettings(withTls({ provider: "internal" }));
+  assert.ok(tls.provider === "internal" && tls.lifetimeDays === 397);
+  assert.match(
+    problems(withTls({ provider: "internal", lifetimeDays: 900 })).join(),
+    /lifetimeDays must be .* 1 to 825/,
+  );
+});
+
+test("port 80 can be closed where no HTTP-01 order needs it", () => {
+  const closed = { "vectis:publish": '{"port80":"closed"}' };
+  assert.match(
+    problems(withTls({ provider: "letsencrypt" }, closed)).join(),
+    /^vectis:publish\.port80 is closed, but vectis:tls\.challenge http-01 is answered there; set the challenge to dns-01/,
+  );
+  assert.deepEqual(problems(withTls({ provider: "internal" }, closed)), []);
 });

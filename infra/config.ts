@@ -1,16 +1,9 @@
 // Reads all stack configuration, once, and turns it into Settings or into one message that lists every problem.
 // The only module that knows configuration keys; it knows nothing of resources.
-import { readFileSync } from "node:fs";
 import * as v from "valibot";
-import { isDnsName } from "../certd/settings.ts";
 import { address, domain, email, text, wholeNumber } from "./config-fields.ts";
 import { dns, dnsContradictions } from "./dns-config.ts";
-
-/** Let's Encrypt's directories by the name that `tls.acme.directory` accepts for them. */
-const letsEncrypt = {
-  production: "https://acme-v02.api.letsencrypt.org/directory",
-  staging: "https://acme-staging-v02.api.letsencrypt.org/directory",
-} as const;
+import { tls } from "./tls-config.ts";
 
 /** Everything that a mistake in the configuration has to say, in one error without a stack trace. */
 export class ConfigError extends Error {
@@ -29,109 +22,17 @@ const dockerName = (good: string) =>
     text(good),
     v.regex(/^[a-z0-9][a-z0-9_.-]{0,39}$/, `must be 1 to 40 of a-z, 0-9, "_", "." and "-", for example ${good}`),
   );
-const directory = v.pipe(
-  text("production"),
-  v.check(
-    (value) => value in letsEncrypt || (URL.canParse(value) && new URL(value).protocol === "https:"),
-    "must be production, staging or the https address of an ACME directory, for example https://ca.example.com/acme/directory",
-  ),
-  v.transform((value) => letsEncrypt[value as keyof typeof letsEncrypt] ?? value),
-);
-
-/** PEM text, or the path of a PEM file from the project's folder; only the certificate text goes on. */
-const caBundle = v.pipe(
-  text("certs/ca.pem"),
-  v.rawTransform(({ dataset, addIssue, NEVER }) => {
-    const given = dataset.value;
-    let pem = given;
-    if (!given.includes("-----BEGIN")) {
-      try {
-        pem = readFileSync(given, "utf8");
-      } catch {
-        addIssue({ message: `names the file ${given}, which cannot be read; give PEM text or the path of a PEM file` });
-        return NEVER;
-      }
-    }
-    if (!pem.includes("-----BEGIN CERTIFICATE-----")) {
-      addIssue({
-        message: "holds no certificate; give PEM text (-----BEGIN CERTIFICATE-----) or the path of a PEM file",
-      });
-      return NEVER;
-    }
-    return pem;
-  }),
-);
-
-const accountUri = v.pipe(
-  text("https://ca.example.com/acct/1"),
-  // It travels in a CAA record, where a semicolon or a space would end it (RFC 8659 section 4.2).
-  v.regex(
-    /^https:\/\/[\x21-\x3a\x3c-\x7e]+$/,
-    "must be the https URL of an ACME account, for example https://ca.example.com/acct/1",
-  ),
-);
-
-const lifetimeProblem = "must be a number of days from 0.05 to 398, for example 45";
-const lifetimeDays = v.pipe(
-  v.union([v.number(), v.pipe(v.string(), v.regex(/^\d+(\.\d+)?$/), v.transform(Number))], lifetimeProblem),
-  v.minValue(0.05, lifetimeProblem),
-  v.maxValue(398, lifetimeProblem),
-);
-
-const acme = v.strictObject({
-  /** The ACME directory. Default: Let's Encrypt's production directory. */
-  directory: v.optional(directory, "production"),
-  /** Roots that the CA's own HTTPS certificate chains to, for a private CA. Default: the system's roots. */
-  caBundle: v.optional(caBundle),
-  /** Key of the certificates. Default: ec-256. */
-  keyType: v.optional(v.picklist(["ec-256", "ec-384"], "must be ec-256 or ec-384"), "ec-256"),
-  /**
-   * Lifetime in days of the certificates that the CA issues, 0.05 to 398; fractions count (Let's Encrypt's shortlived
-   * profile: 6.67). Traefik, which has no ARI, plans its renewals by it; certd reads the certificate. Default: 90.
-   */
-  lifetimeDays: v.optional(lifetimeDays, 90),
-  /** Name of the CA in CAA records (RFC 8659 section 4.2). Default: Let's Encrypt's for its own directories, else none. */
-  caaIdentity: v.optional(domain("ca.example.com")),
-  /** Accounts that CAA records shall admit alone (RFC 8657 section 3): Traefik's and the sidecar's. Default: any. */
-  accountUris: v.optional(
-    v.array(accountUri, "must be a list of account URLs, for example [https://ca.example.com/acct/1]"),
-    [],
-  ),
-});
-
-const certificateName = v.pipe(
-  v.string("must be a name, for example imap.example.com or *.example.com"),
-  v.check(
-    (value) => isDnsName(value, true),
-    "must be a lower-case name or wildcard, for example imap.example.com or *.example.com",
-  ),
-);
-
-const tls = v.strictObject(
-  {
-    provider: v.picklist(["letsencrypt"], "must be letsencrypt (any ACME CA, see tls.acme)"),
-    /** Address of the ACME account. Let's Encrypt no longer stores it; other CAs want it. */
-    email: v.optional(email),
-    /** How the CA is shown that the names are ours. dns-01 needs dns.provider cloudflare. Default: http-01. */
-    challenge: v.optional(v.picklist(["http-01", "dns-01"], "must be http-01 or dns-01"), "http-01"),
-    /** Further names of the mail certificate; wildcards (`*.example.com`) with dns-01 only. Default: none. */
-    names: v.optional(v.array(certificateName, "must be a list of names, for example [imap.example.com]"), []),
-    acme: v.optional(acme, {}),
-    /** What every port takes of TLS; see components/tls-policy.ts. Default: intermediate. */
-    policy: v.optional(
-      v.picklist(["modern", "intermediate", "compat"], "must be modern, intermediate or compat"),
-      "intermediate",
-    ),
-  },
-  "must be an object, for example { provider: letsencrypt, email: admin@example.com }",
-);
-
 const publish = v.strictObject(
   {
     /** Address of the host on which the ports are published. Default: 0.0.0.0. */
     address: v.optional(address, "0.0.0.0"),
     /** Added to every published port, 0 to 64540. Default: 0. */
     portOffset: v.optional(wholeNumber(0, 64_540, 10_000), 0),
+    /**
+     * Whether port 80 is published. Closed, nothing is redirected to HTTPS, and Traefik proves the host name to its CA on
+     * port 443 (TLS-ALPN-01). Default: open.
+     */
+    port80: v.optional(v.picklist(["open", "closed"], "must be open or closed"), "open"),
     /** Existing Docker networks that the published containers join as well, under the mail host's name. */
     networks: v.optional(v.array(dockerName("backbone"), "must be a list of Docker network names"), []),
   },
@@ -296,15 +197,28 @@ function contradictions(settings: Settings, project: string): string[] {
       problems.push(`${key} is ${address}, which an earlier mailbox has already; remove one of them`);
     seen.add(address);
   });
-  const { tls, dns, hostname, domains } = settings;
-  const proven = tls.challenge === "dns-01" ? tls.names.map((name) => name.replace(/^\*\./, "")) : [];
+  const { tls, dns, hostname, domains, publish } = settings;
+  // Beside other providers the challenge only waits for a switch back.
+  const challenge = tls.provider === "letsencrypt" ? tls.challenge : undefined;
+  const proven = challenge === "dns-01" ? tls.names.map((name) => name.replace(/^\*\./, "")) : [];
   const inZones = [...new Set([hostname, ...domains, ...proven])];
   problems.push(...dnsContradictions(dns, inZones, `${project}:dns`));
+  if (dns.dane === "on" && tls.provider !== "letsencrypt")
+    problems.push(
+      `${project}:dns.dane is on, and its records are for keys of the stack, which ${project}:tls.provider ${tls.provider} does not use; ` +
+        `set ${project}:dns.dane to off, and wait for two TTLs before the provider is changed`,
+    );
   if (dns.dane === "on" && settings.keys.held === "host")
     problems.push(
       `${project}:dns.dane is on, which needs to know the next key too; set ${project}:keys.held to stack, or ${project}:dns.dane to off`,
     );
-  if (tls.challenge === "dns-01" && dns.provider === "none") {
+  if (challenge === "http-01" && publish.port80 === "closed") {
+    problems.push(
+      `${project}:publish.port80 is closed, but ${project}:tls.challenge http-01 is answered there; ` +
+        `set the challenge to dns-01, or port80 to open`,
+    );
+  }
+  if (challenge === "dns-01" && dns.provider === "none") {
     problems.push(
       `${project}:tls.challenge is dns-01, which needs somebody who holds the zone; set ${project}:dns, ` +
         `for example { provider: cloudflare, zoneId: 023e105f4ecef8ad9ca31a8372d0c353 }, or use http-01`,

@@ -4,6 +4,7 @@ import { bundle } from "../certd/bundle.ts";
 import { ChallengeToken } from "../components/challenge-token.ts";
 import { Dovecot } from "../components/dovecot.ts";
 import { HostNetwork } from "../components/host-network.ts";
+import { InternalCa } from "../components/internal-ca.ts";
 import { MailCerts } from "../components/mail-certs.ts";
 import { MailKeys } from "../components/mail-keys.ts";
 import { Postfix } from "../components/postfix.ts";
@@ -98,12 +99,15 @@ function challengeToken(source: ChallengeTokenSource | undefined): pulumi.Output
   }
 }
 
+const ownCa = plan.internalCa && new InternalCa("internal", plan.internalCa);
 const mailCerts = new MailCerts("acme", {
   ...common("acme"),
   volumeNames: plan.volumeNames,
   certd: plan.certd,
   challengeToken: challengeToken(dns.challengeToken),
   mailKey: mailKeys?.currentKey,
+  customFolder: plan.customFolder,
+  internal: ownCa,
 });
 const traefik = new Traefik("traefik", {
   ...common("traefik"),
@@ -133,6 +137,10 @@ export const certificateNames = plan.certificateNames;
 const tlsa = pulumi.output(dane && mailKeys ? mailKeys.records(dane) : []);
 export const dnsRecords = tlsa.apply((more) => printed([...dns.records, ...more]));
 export const dnsZone = tlsa.apply((more) => zoneFile([...dns.records, ...more]));
+/** Whether 443 has a certificate of its own or shares that of the mail ports. */
+export const https = plan.traefik.certificate;
+/** Root of the stack's own CA, for the trust stores of clients; undefined where certificates come from elsewhere. */
+export const internalCa = ownCa?.root;
 export const acmeDirectory = settings.tls.acme.directory;
 export const containers = {
   traefik: traefik.containerName,

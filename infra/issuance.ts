@@ -13,12 +13,17 @@ export interface Issuance {
  * The orders of both ACME clients; undefined if certificates come from elsewhere. Traefik orders for the MTA-STS policy
  * hosts too: they are aliases of the mail host and live under its CAA records, so they are not listed.
  */
-export function issuance({ hostname, tls }: Settings, certificateNames: readonly string[]): Issuance | undefined {
+export function issuance(
+  { hostname, tls, publish }: Settings,
+  certificateNames: readonly string[],
+): Issuance | undefined {
+  if (tls.provider !== "letsencrypt") return undefined;
+  const https = publish.port80 === "open" ? "http-01" : "tls-alpn-01";
   const identity = tls.acme.caaIdentity ?? caaIdentity(tls.acme.directory);
   return {
     issuer: identity === undefined ? undefined : { identity, accountUris: tls.acme.accountUris },
     orders: [
-      { client: "Traefik", names: [hostname], challenge: "http-01", challengeKey: "vectis:publish.port80" },
+      { client: "Traefik", names: [hostname], challenge: https, challengeKey: "vectis:publish.port80" },
       {
         client: "acme.sh",
         names: orderNames(certificateNames),

@@ -19,7 +19,7 @@ import { dnsFacts, type DnsFacts, type DnsQuestions } from "./facts/dns.ts";
 import { portFacts, type DockerHost, type PortFacts } from "./facts/docker.ts";
 import { customFacts, type CustomFacts } from "./facts/files.ts";
 import type { Issuance } from "./issuance.ts";
-import { endpoints, type Topology } from "./topology.ts";
+import { publishedEndpoints, type Topology } from "./topology.ts";
 
 /** What is checked, as the configuration has it. */
 export interface Subject {
@@ -85,7 +85,7 @@ export function subject(
     addresses,
     records: dns.provider === "none" ? "elsewhere" : "own",
     resolvers,
-    ports: endpoints.map((endpoint) => ({
+    ports: publishedEndpoints(settings).map((endpoint) => ({
       name: endpoint.name,
       ip: publish.address,
       port: endpoint.port + publish.portOffset,
@@ -101,7 +101,14 @@ export function subject(
       enforcesMx: dns.mtaSts === "enforce",
     },
     dane,
-    custom: undefined,
+    custom:
+      tls.provider === "custom"
+        ? {
+            certPath: `${tls.folder}/${tls.certFile}`,
+            keyPath: `${tls.folder}/${tls.keyFile}`,
+            names: plan.certificateNames,
+          }
+        : undefined,
     zoneAccess: zones && (cloudflare.token !== undefined ? "token" : cloudflare.globalKey ? "global-key" : "nothing"),
     tokens: [
       ...tokenUse(

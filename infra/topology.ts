@@ -2,7 +2,8 @@
 import type { AcmeSource, Settings as CertdSettings } from "../certd/settings.ts";
 import type { PublishedPort } from "../components/container.ts";
 import type { DovecotConfig, Mailbox } from "../components/dovecot.ts";
-import { mailKeyFile } from "../components/mail-certs.ts";
+import type { InternalCaArgs } from "../components/internal-ca.ts";
+import { customFolder, internalFiles, mailKeyFile } from "../components/mail-certs.ts";
 import type { PostfixConfig } from "../components/postfix.ts";
 import { tlsPolicies } from "../components/tls-policy.ts";
 import { traefikDynamic, type TraefikConfig } from "../components/traefik.ts";
@@ -17,7 +18,7 @@ export interface Endpoint {
   readonly tls: "none" | "starttls" | "implicit";
 }
 
-/** Every published port of a mail host, ascending. 143 and 110 are not among them, and never are. */
+/** Every port that a mail host can publish, ascending. 143 and 110 are not among them, and never are. */
 export const endpoints = [
   { name: "smtp", port: 25, service: "postfix", tls: "starttls" },
   { name: "http", port: 80, service: "traefik", tls: "none" },
@@ -52,6 +53,10 @@ export interface Topology {
   readonly endpoints: Readonly<Record<string, string>>;
   /** Names in the mail certificate, the host name first. */
   readonly certificateNames: readonly string[];
+  /** The operator's folder of certificates on the Docker host; undefined if they come from elsewhere. */
+  readonly customFolder: string | undefined;
+  /** What the stack's own CA issues; undefined if certificates come from elsewhere. */
+  readonly internalCa: InternalCaArgs | undefined;
   readonly certd: CertdSettings;
   readonly traefik: TraefikConfig;
   readonly postfix: PostfixConfig;
@@ -60,14 +65,15 @@ export interface Topology {
 }
 
 export function topology(settings: Settings): Topology {
-  const { name, hostname, domains, tls, dns, publish, mailboxes } = settings;
+  const { name, hostname, domains, tls, publish, mailboxes } = settings;
   const published = ({ port }: Endpoint): PublishedPort => ({
     internal: port,
     external: port + publish.portOffset,
     ip: publish.address,
   });
+  const open = publishedEndpoints(settings);
   const portsOf = (service: ServiceName): PublishedPort[] =>
-    endpoints.filter((endpoint) => endpoint.service === service).map(published);
+    open.filter((endpoint) => endpoint.service === service).map(published);
   const certificateNames = [hostname, ...tls.names];
   const policy = tlsPolicies[tls.policy];
   const traefik: TraefikConfig = {
@@ -81,8 +87,8 @@ export function topology(settings: Settings): Topology {
       keyType: tls.acme.keyType,
       lifetimeDays: tls.acme.lifetimeDays,
     },
-    certificate: "own",
-    port80: "open",
+    certificate: tls.provider === "letsencrypt" ? "own" : "shared",
+    port80: publish.port80,
     policy,
   };
   return {
@@ -109,22 +115,17 @@ export function topology(settings: Settings): Topology {
       traefik: portsOf("traefik"),
     },
     endpoints: Object.fromEntries(
-      endpoints.map((endpoint) => [endpoint.name, hostAndPort(publish.address, endpoint.port + publish.portOffset)]),
+      open.map((endpoint) => [endpoint.name, hostAndPort(publish.address, endpoint.port + publish.portOffset)]),
     ),
     certificateNames,
+    customFolder: tls.provider === "custom" ? tls.folder : undefined,
+    internalCa:
+      tls.provider === "internal"
+        ? { names: certificateNames, keyType: tls.acme.keyType, lifetimeDays: tls.lifetimeDays }
+        : undefined,
     certd: {
       names: certificateNames,
-      source: {
-        kind: "acme",
-        directory: tls.acme.directory,
-        ...(tls.acme.caBundle === undefined ? {} : { caBundle: tls.acme.caBundle }),
-        ...(tls.email === undefined ? {} : { email: tls.email }),
-        challenge: tls.challenge,
-        httpPort: challengePort,
-        keyType: tls.acme.keyType,
-        ...(settings.keys.held === "stack" ? { keyFile: mailKeyFile } : {}),
-        ...(tls.challenge === "dns-01" ? { dns: dnsZones(dns) } : { challengeRoute: { host: "traefik", port: 80 } }),
-      },
+      source: source(settings),
       probes: endpoints
         .filter((endpoint) => endpoint.service !== "traefik")
         .map(({ port, service, tls: mode }) => ({
@@ -141,6 +142,38 @@ export function topology(settings: Settings): Topology {
     dovecot: { hostname, policy },
     mailboxes,
   };
+}
+
+/** The ports that this mail host publishes, ascending. */
+export function publishedEndpoints({ publish }: Settings): readonly Endpoint[] {
+  return endpoints.filter(({ name }) => name !== "http" || publish.port80 === "open");
+}
+
+/** Where certd finds certificates. */
+function source({ tls, dns, keys }: Settings): CertdSettings["source"] {
+  switch (tls.provider) {
+    case "custom":
+      return {
+        kind: "custom",
+        fullchain: `${customFolder}/${tls.certFile}`,
+        privkey: `${customFolder}/${tls.keyFile}`,
+        hostFolder: tls.folder,
+      };
+    case "internal":
+      return { kind: "internal", ...internalFiles };
+    case "letsencrypt":
+      return {
+        kind: "acme",
+        directory: tls.acme.directory,
+        ...(tls.acme.caBundle === undefined ? {} : { caBundle: tls.acme.caBundle }),
+        ...(tls.email === undefined ? {} : { email: tls.email }),
+        challenge: tls.challenge,
+        httpPort: challengePort,
+        keyType: tls.acme.keyType,
+        ...(keys.held === "stack" ? { keyFile: mailKeyFile } : {}),
+        ...(tls.challenge === "dns-01" ? { dns: dnsZones(dns) } : { challengeRoute: { host: "traefik", port: 80 } }),
+      };
+  }
 }
 
 /** Where acme.sh makes its TXT records. */

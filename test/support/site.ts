@@ -190,8 +190,8 @@ export class Site {
 
   /** Where clients find the site, trusting the root that the CA has now. */
   async target(): Promise<Target> {
-    const { hostname, certificateNames, endpoints } = this.outputs;
-    return { hostname, names: certificateNames, endpoints, ca: await this.lab.root() };
+    const { hostname, certificateNames, endpoints, https } = this.outputs;
+    return { hostname, names: certificateNames, endpoints, https, ca: await this.lab.root() };
   }
 
   async verdict(): Promise<Verdict> {
