@@ -141,7 +141,7 @@ export const dnsZone = tlsa.apply((more) => zoneFile([...dns.records, ...more]))
 export const https = plan.traefik.certificate;
 /** Root of the stack's own CA, for the trust stores of clients; undefined where certificates come from elsewhere. */
 export const internalCa = ownCa?.root;
-export const acmeDirectory = settings.tls.acme.directory;
+export const acmeDirectory = settings.tls.provider === "letsencrypt" ? settings.tls.acme.directory : undefined;
 export const containers = {
   traefik: traefik.containerName,
   postfix: postfix.containerName,

@@ -44,11 +44,12 @@ describe("port 80", () => {
   });
 
   it("answers a challenge that nobody knows with an error, and redirects everything else", async () => {
-    const { endpoints } = await site.target();
-    const unknown = await get(endpoints.http, site.outputs.hostname, "/.well-known/acme-challenge/unknown");
+    const { http } = (await site.target()).endpoints;
+    assert.ok(http);
+    const unknown = await get(http, site.outputs.hostname, "/.well-known/acme-challenge/unknown");
     assert.ok(unknown.status >= 400, `answered with ${unknown.status}`);
-    const foreign = await get(endpoints.http, "other.test", "/.well-known/acme-challenge/unknown");
+    const foreign = await get(http, "other.test", "/.well-known/acme-challenge/unknown");
     assert.equal(foreign.status, 404);
-    assert.ok([301, 308].includes((await get(endpoints.http, site.outputs.hostname, "/")).status));
+    assert.ok([301, 308].includes((await get(http, site.outputs.hostname, "/")).status));
   });
 });

@@ -58,6 +58,7 @@ describe("a running stack", () => {
 
     it("port 80 redirects to HTTPS, whatever the path (S2)", async () => {
       const { hostname, endpoints } = await site.target();
+      assert.ok(endpoints.http);
       for (const path of ["/", "/some/path?query=1"]) {
         const { status, location } = await get(endpoints.http, hostname, path);
         assert.ok(status === 301 || status === 308, `${path} is answered with ${status}`);

@@ -1,7 +1,7 @@
 // Continuous handshakes on the mail ports, counted: who got which certificate when, and what failed.
 import { setTimeout as delay } from "node:timers/promises";
-import { handshake } from "../../cli/probe.ts";
-import { mailServices, type Target } from "../../cli/verdict.ts";
+import { handshake, type Certificate } from "../../cli/probe.ts";
+import { mailServices, tlsServices, type Target } from "../../cli/verdict.ts";
 
 export interface Failure {
   readonly port: number;
@@ -16,6 +16,17 @@ export interface Served {
   count: number;
 }
 
+export interface LoadOptions {
+  /** Clients on each port; default 1. */
+  readonly perPort?: number;
+  /** Milliseconds between two handshakes of a client; default 5. */
+  readonly pause?: number;
+  /** Default: the mail ports. */
+  readonly services?: readonly (typeof tlsServices)[number][];
+  /** Whether to count a leaf whose root is not known yet; default: none. */
+  readonly accepts?: (leaf: Certificate) => boolean;
+}
+
 export class HandshakeLoad {
   readonly failures: Failure[] = [];
   /** By port, then by serial number. */
@@ -23,16 +34,19 @@ export class HandshakeLoad {
   #running = true;
   readonly #workers: Promise<void>[];
 
-  /** Starts `perPort` clients on each mail port; every chain must verify, so a torn pair or a placeholder is a failure. */
-  constructor(target: Target, { perPort = 1, pause = 5 }: { perPort?: number; pause?: number } = {}) {
-    this.#workers = mailServices.flatMap((service) =>
+  /** Starts clients on every port; every chain must verify, so a torn pair or a placeholder is a failure. */
+  constructor(
+    target: Target,
+    { perPort = 1, pause = 5, services = mailServices, accepts = () => false }: LoadOptions = {},
+  ) {
+    this.#workers = services.flatMap((service) =>
       Array.from({ length: perPort }, async () => {
         while (this.#running) {
           const at = Date.now();
           try {
             const { hostname, ca } = target;
             const seen = await handshake(target.endpoints[service.key], { hostname, ca, startTls: startTls(service) });
-            if (seen.distrust === undefined) this.#count(service.port, seen.leaf.serial, at);
+            if (seen.distrust === undefined || accepts(seen.leaf)) this.#count(service.port, seen.leaf.serial, at);
             else this.failures.push({ port: service.port, at, error: seen.distrust });
           } catch (error) {
             this.failures.push({ port: service.port, at, error: String(error) });
@@ -88,6 +102,6 @@ export class HandshakeLoad {
   }
 }
 
-function startTls(service: (typeof mailServices)[number]): "smtp" | undefined {
+function startTls(service: (typeof tlsServices)[number]): "smtp" | undefined {
   return "startTls" in service ? service.startTls : undefined;
 }

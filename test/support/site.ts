@@ -131,6 +131,8 @@ export class Site {
   readonly stack: TestProject;
   /** Value of `vectis:name`. */
   readonly name: string;
+  /** PEM roots that clients trust beside the CA's. */
+  roots = "";
   readonly #folder: string;
   #outputs: StackOutputs | undefined;
 
@@ -188,10 +190,10 @@ export class Site {
     return this.outputs.containers;
   }
 
-  /** Where clients find the site, trusting the root that the CA has now. */
+  /** Where clients find the site, trusting the root that the CA has now, and `roots`. */
   async target(): Promise<Target> {
     const { hostname, certificateNames, endpoints, https } = this.outputs;
-    return { hostname, names: certificateNames, endpoints, https, ca: await this.lab.root() };
+    return { hostname, names: certificateNames, endpoints, https, ca: (await this.lab.root()) + this.roots };
   }
 
   async verdict(): Promise<Verdict> {
