@@ -17,6 +17,8 @@ const outputs = {
     ["smtp", "http", "https", "submissions", "submission", "imaps", "pop3s"].map((key) => [key, nowhere]),
   ),
   containers: { traefik: "mx-traefik", postfix: "mx-postfix", dovecot: "mx-dovecot", acme: "mx-acme" },
+  dnsRecords: [{ name: "example.com", type: "MX", ttl: 300, value: "10 mail.example.com." }],
+  dnsZone: "example.com. 300 IN MX 10 mail.example.com.\n",
 };
 
 before(() => {
@@ -130,6 +132,12 @@ describe("vectis", () => {
       rows: unknown[];
     };
     assert.deepEqual([hostname, asExpected, rows.length], ["mail.example.com", false, 7]);
+  });
+
+  it("dns show prints the stack's records as a table, as lines of a zone file and as JSON", async () => {
+    assert.match((await vectis("dns", "show")).stdout, /^example\.com +300 {2}MX +10 mail\.example\.com\.$/m);
+    assert.equal((await vectis("dns", "show", "--zone")).stdout, outputs.dnsZone);
+    assert.deepEqual(JSON.parse((await vectis("dns", "show", "--json")).stdout), outputs.dnsRecords);
   });
 
   it("logs shows the log of the stack's container, from the stack's Docker host", async () => {

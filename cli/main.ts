@@ -95,6 +95,16 @@ action<Verify>(
   async ({ stack, ...options }) => (await import("./verify.ts")).verifyStack(stack, options),
 );
 
+action<{ readonly zone: boolean }>(
+  program
+    .command("dns")
+    .description("the mail records of the stack's domains")
+    .command("show")
+    .description("show the records that every domain needs, whether the stack publishes them itself or not")
+    .option("--zone", "as lines of a zone file", false),
+  async (options) => (await import("./dns.ts")).dnsShow(options),
+);
+
 const services = ["acme", "traefik", "postfix", "dovecot"] as const;
 action<{ readonly follow: boolean; readonly tail?: string; readonly since?: string }>(
   program

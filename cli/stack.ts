@@ -20,7 +20,13 @@ export interface StackOutputs {
 
 /** Outputs of a stack that is up. `stack`: default the selected one. @throws UserError when there are none */
 export async function stackOutputs(stack: string | undefined): Promise<StackOutputs> {
-  return parseOutputs(JSON.parse(await pulumi(["stack", "output", "--json", ...stackOption(stack)])));
+  return parseOutputs(await rawOutputs(stack));
+}
+
+/** Outputs by name, as the stack has them; none before its first update. */
+export async function rawOutputs(stack: string | undefined): Promise<Readonly<Record<string, unknown>>> {
+  const text = await pulumi(["stack", "output", "--json", ...stackOption(stack)]);
+  return JSON.parse(text) as Readonly<Record<string, unknown>>;
 }
 
 /** @throws UserError when the outputs are not those of a stack that is up */

@@ -1,28 +1,28 @@
-// The `vectis` command as an operator types it, at the stack of a site.
+// The operator's shell, at the stack of a site: `vectis` is on the PATH, and the root to trust is the lab's.
 import { spawn } from "node:child_process";
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { projectRoot } from "../../cli/stack.ts";
 import type { Outcome } from "./pulumi.ts";
 import type { Site } from "./site.ts";
 
-/** Runs a line of shell in the site's project, with `vectis` on the PATH and the lab's root as the one to trust. */
-export async function shell(site: Site, line: string): Promise<Outcome> {
+/** Runs a line of shell in the site's project folder, with nothing on its standard input. */
+export async function shell(
+  site: Site,
+  line: string,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<Outcome> {
   const { folder } = site.stack;
   const bin = join(folder, ".bin");
   mkdirSync(bin, { recursive: true });
-  try {
-    symlinkSync(join(projectRoot, "tools", "vectis"), join(bin, "vectis"));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-  }
-  const root = join(folder, ".root.pem");
-  writeFileSync(root, await site.lab.root());
+  rmSync(join(bin, "vectis"), { force: true });
+  symlinkSync(join(projectRoot, "tools", "vectis"), join(bin, "vectis"));
   const env = {
     ...process.env,
     PATH: `${bin}:${process.env["PATH"]}`,
     VECTIS_BACKEND_URL: site.stack.backend,
-    VECTIS_CA: root,
+    VECTIS_CA: await rootFile(site),
+    ...variables,
   };
   return new Promise((resolve, reject) => {
     const child = spawn("sh", ["-c", line], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
@@ -32,4 +32,11 @@ export async function shell(site: Site, line: string): Promise<Outcome> {
     child.on("error", reject);
     child.on("close", (code) => resolve({ code: code ?? 1, stdout, stderr }));
   });
+}
+
+/** A file with the root that the lab's CA issues from at this moment. */
+export async function rootFile(site: Site): Promise<string> {
+  const file = join(site.stack.folder, ".root.pem");
+  writeFileSync(file, await site.lab.root());
+  return file;
 }

@@ -5,4 +5,5 @@ setup_checks() {
   need curl curl ca-certificates
   need openssl openssl
   need shellcheck shellcheck
+  need nmap nmap
 }
