@@ -24,5 +24,7 @@ describe("the guide", () => {
     });
   }
 
-  it("ends with every port as expected", () => site.asExpected());
+  it("ends with every port as expected", async () => {
+    await site.asExpected();
+  });
 });
