@@ -1,58 +1,20 @@
 // What is measured, each on stacks of its own: updates, the first start, rotations under load, sizes.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { mailServices } from "../cli/verdict.ts";
 import { ImapSession, SmtpSession } from "../test/support/clients.ts";
 import { docker, inspect } from "../test/support/docker.ts";
 import { HandshakeLoad } from "../test/support/load.ts";
-import { TestProject } from "../test/support/pulumi.ts";
 import { alice, bob, roles, Site, type Role } from "../test/support/site.ts";
 import { until } from "../test/support/wait.ts";
+import { inTurns, withEmptyProgram, type Updates } from "./no-op.ts";
 import { summarise, timed, type Summary } from "./statistics.ts";
 
 export type Progress = (line: string) => void;
 
-export interface Updates {
-  /** Milliseconds. */
-  readonly up: { readonly stack: Summary; readonly empty: Summary };
-  readonly preview: { readonly stack: Summary; readonly empty: Summary };
-}
-
 /** No-op `up --skip-preview` and `preview` of a running site against a program without resources, in turns. */
 export async function measureUpdates(site: Site, runs: number, progress: Progress): Promise<Updates> {
-  const folder = mkdtempSync(join(tmpdir(), "vectis-empty-"));
-  try {
-    const source = join(folder, "source");
-    mkdirSync(source);
-    writeFileSync(
-      join(source, "Pulumi.yaml"),
-      "name: empty\nruntime: { name: nodejs, options: { typescript: false } }\n",
-    );
-    writeFileSync(join(source, "package.json"), JSON.stringify({ name: "empty", type: "module", main: "index.js" }));
-    writeFileSync(join(source, "index.js"), "export {};\n");
-    const empty = new TestProject(source, join(folder, "empty"), { config: {} });
-    await empty.init();
-    await empty.up();
-    const times = { upStack: [], upEmpty: [], previewStack: [], previewEmpty: [] } as Record<string, number[]>;
-    for (let run = 1; run <= runs; run++) {
-      progress(`update without changes, run ${run} of ${runs}`);
-      for (const [name, project] of [
-        ["Stack", site.stack],
-        ["Empty", empty],
-      ] as const) {
-        times[`up${name}`]?.push(await timed(() => project.up("--expect-no-changes")));
-        times[`preview${name}`]?.push(await timed(() => project.pulumi("preview", "--expect-no-changes")));
-      }
-    }
-    const of = (name: string): Summary => summarise(times[name] ?? []);
-    return {
-      up: { stack: of("upStack"), empty: of("upEmpty") },
-      preview: { stack: of("previewStack"), empty: of("previewEmpty") },
-    };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  return withEmptyProgram((empty) =>
+    inTurns({ stack: site.stack, empty }, runs, (run) => progress(`update without changes, run ${run} of ${runs}`)),
+  );
 }
 
 export interface FirstStart {

@@ -13,7 +13,9 @@ function plan(config: Record<string, unknown> = {}, names: readonly string[] = [
     dns: { provider: "cloudflare", zoneId: one },
     ...config,
   };
-  const texts = Object.entries(values).map(([key, value]) => [`vectis:${key}`, JSON.stringify(value)] as const);
+  const texts = Object.entries(values).map(
+    ([key, value]) => [`vectis:${key}`, typeof value === "string" ? value : JSON.stringify(value)] as const,
+  );
   return dnsPlan(parseSettings({ "vectis:hostname": "mail.example.com", ...Object.fromEntries(texts) }), names);
 }
 const text = (of: DnsPlan, name: string): string | undefined =>
@@ -72,7 +74,32 @@ test("switched off, MTA-STS leaves neither records nor hosts nor a policy", () =
   assert.ok(!off.records.some(({ name }) => name.includes("mta-sts")));
 });
 
+test("the challenge token is made for the zones of the ordered names alone, or brought by the operator", () => {
+  const tls = { provider: "letsencrypt", challenge: "dns-01", names: ["*.example.net"] };
+  const domains = ["example.com", "example.net", "example.org"];
+  const zones = { "example.com": one, "example.net": two, "example.org": one.replace("0", "1") };
+  const token = { allowedAddresses: ["192.0.2.25/32"], expiresOn: "2100-01-01T00:00:00Z" };
+  const dns = { provider: "cloudflare", zones, token };
+  const names = ["mail.example.com", "*.example.net"];
+  assert.deepEqual(plan({ tls, domains, dns }, names).challengeToken, {
+    from: "stack",
+    tokenName: "vectis vectis dns-01",
+    zoneIds: [one, two],
+    accountId: undefined,
+    ...token,
+  });
+  const accountId = "01a7362d577a6c3019a474fd6f485823";
+  const owned = plan({ tls, domains, dns: { ...dns, accountId } }, names).challengeToken;
+  assert.ok(owned?.from === "stack");
+  assert.equal(owned.accountId, accountId);
+  const own = "a".repeat(40);
+  assert.deepEqual(plan({ tls, domains, dns, challengeToken: own }, names).challengeToken, {
+    from: "operator",
+    value: own,
+  });
+});
+
 test("without a challenge in DNS there is no token for one", () => {
   assert.equal(plan().challengeToken, undefined);
-  assert.equal(plan({ dns: {} }).challengeToken, undefined);
+  assert.equal(plan({ challengeToken: "a".repeat(40) }).challengeToken, undefined);
 });

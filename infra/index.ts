@@ -75,7 +75,7 @@ const common = (service: ServiceName) => ({
     { network: network.networkName, aliases: [service] },
     ...settings.publish.networks.map((joined) => ({
       network: joined,
-      aliases: service === "traefik" ? plan.traefik.mailNames : [],
+      aliases: service === "traefik" ? [...plan.traefik.mailNames, ...dns.mtaStsHosts] : [],
     })),
   ],
 });

@@ -168,9 +168,9 @@ test("password hashes are a secret of their own: Dovecot's settings stay readabl
   }
 });
 
-test("a network that the host joins knows Traefik by the mail host's name", () => {
+test("a network that the host joins knows Traefik by the names of the mail host and its policy hosts", () => {
   const joined = containers()
     .get("traefik")
     ?.networksAdvanced.find(({ name }) => name === "backbone");
-  assert.deepEqual(joined?.aliases, ["mail.example.com"]);
+  assert.deepEqual(joined?.aliases, ["mail.example.com", "mta-sts.example.com"]);
 });
