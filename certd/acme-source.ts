@@ -3,24 +3,29 @@
 import { createHash, createPrivateKey } from "node:crypto";
 import { join } from "node:path";
 import { AcmeDriver, dnsRoots, type AcmePaths, type RunResult } from "./acme.ts";
-import { CaClient } from "./ca.ts";
+import { CaClient, type DirectoryAnswer, type RenewalInfo } from "./ca.ts";
+import { diagnose, type Trouble } from "./causes.ts";
 import { CloudflareClient } from "./cloudflare.ts";
-import { nextOrderAt, type Candidate, type Decision } from "./decide.ts";
+import { nextOrderAt, renewalReason, type Candidate, type Decision, type Renewal, type Suggestion } from "./decide.ts";
 import { DnsChallenge } from "./dns-challenge.ts";
 import { DnsKeeper } from "./dns-keeper.ts";
 import type { Origin } from "./generations.ts";
-import { day, duration } from "./journal.ts";
+import { capital, day, duration } from "./journal.ts";
 import { orderNames } from "./names.ts";
 import { tryRoute } from "./route.ts";
-import { caPollInterval, connectionBackoff, isPublicCa, passed } from "./schedule.ts";
+import { caPollInterval, connectionBackoff, passed, renewalInfoInterval } from "./schedule.ts";
 import type { AcmeSource as AcmeSettings } from "./settings.ts";
 import type { Reading, Source, SourceStatus, Surroundings } from "./source.ts";
 import { StateFile } from "./state.ts";
-import { iso } from "./status.ts";
+import { iso, type RenewalStatus } from "./status.ts";
 import { publicKeySha256, type Finding } from "./validate.ts";
 
 /** How long a CA's word that it knows the account outweighs its not knowing the certificate. */
 const SUSPICION_PAUSE = 60 * 60 * 1000;
+/** How far this clock may be from the CA's before it is worth a word. */
+const CLOCK_TOLERANCE = 5 * 60 * 1000;
+/** When a certificate's window is asked for after it was issued by a public CA. */
+const FIRST_POLL = 60 * 1000;
 
 export class AcmeSource implements Source {
   readonly origin: Origin;
@@ -42,6 +47,8 @@ export class AcmeSource implements Source {
   private job: Promise<void> | undefined;
   private ordering = false;
   private accountDue = true;
+  /** SHA-256 of the usable leaf in the store while no order was running; empty if there was none. */
+  private stored = "";
   private answers: boolean | undefined;
   private checkedAt = 0;
   private pollAt = 0;
@@ -56,7 +63,8 @@ export class AcmeSource implements Source {
     this.origin = { source: "acme", directory: settings.directory };
     this.title = settings.directory;
     this.keyType = settings.keyType;
-    this.publicCa = isPublicCa(settings.directory);
+    // Roots of one's own: a CA of one's own.
+    this.publicCa = settings.caBundle === undefined;
     this.driver = new AcmeDriver(settings, names, paths, (line) => this.journal.log(`acme.sh: ${line}`));
     this.ca = new CaClient(settings.directory, settings.caBundle);
     if (settings.challenge === "dns-01") {
@@ -82,6 +90,10 @@ export class AcmeSource implements Source {
 
   get forgotten(): string | undefined {
     return this.state.value.forgotten || undefined;
+  }
+
+  get suggestion(): Suggestion | undefined {
+    return this.state.value.suggestion ?? undefined;
   }
 
   get caAnswers(): boolean {
@@ -120,14 +132,16 @@ export class AcmeSource implements Source {
   observe(candidate: Candidate): void {
     if (candidate.kind === "busy") return;
     const leaf = candidate.kind === "usable" ? candidate.leaf.sha256 : "";
+    this.stored = leaf;
     const { accountUrl, seenLeaf, forgotten } = this.state.value;
     const url = leaf === seenLeaf && accountUrl !== "" && !this.accountDue ? accountUrl : this.driver.accountUrl();
     this.accountDue = false;
     if (url === "" || (url === accountUrl && leaf === seenLeaf)) return;
     if (leaf !== "" && leaf !== seenLeaf) {
       // Whoever placed the order: it went well.
-      this.journal.lastError = "";
-      this.state.update({ failures: 0, interruptions: 0, lastOrder: { at: this.around.clock(), ok: true, cause: "" } });
+      this.journal.settle("order");
+      const lastOrder = { at: this.around.clock(), ok: true, cause: "", advice: "" };
+      this.state.update({ failures: 0, interruptions: 0, lastOrder });
     }
     if (accountUrl !== "" && url !== accountUrl) return this.accountForgotten(url, leaf);
     this.state.update({ accountUrl: url, seenLeaf: leaf, forgotten: forgotten === leaf ? forgotten : "" });
@@ -155,7 +169,10 @@ export class AcmeSource implements Source {
   }
 
   /** One thing at a time talks to the CA: an order if one is due, else a question. */
-  work({ order }: Decision): void {
+  work({ order, renewal }: Decision): void {
+    if (renewal !== undefined && order === undefined) {
+      this.journal.say("renewal", `The renewal is planned for ${day(renewal.at)}: ${renewalReason(renewal)}.`);
+    }
     if (this.job !== undefined || this.stopping) return;
     const now = this.around.clock();
     const mayOrder = order !== undefined && now >= this.nextOrder(now) && passed(this.waitsUntil, now);
@@ -163,9 +180,10 @@ export class AcmeSource implements Source {
       this.dns?.tidy() ?? (mayOrder ? this.order(order.why) : passed(this.pollAt, now) ? this.askCa() : undefined);
     this.job = job
       ?.catch((error: unknown) => {
-        const message = error instanceof Error ? error.message : String(error);
-        this.journal.lastError = message;
-        this.journal.say("order", `Something failed: ${message}. What is published stays; tried again in a moment.`);
+        const { cause, advice } = this.diagnose(error instanceof Error ? error.message : String(error));
+        this.journal.fail("order", cause, advice);
+        const what = `Something failed: ${cause}. What is published stays; tried again in a moment.`;
+        this.journal.say("order", `${what} What to do: ${advice}.`);
       })
       .finally(() => {
         this.job = undefined;
@@ -192,43 +210,66 @@ export class AcmeSource implements Source {
     return nextOrderAt(this.state.value, now);
   }
 
-  private heard(answers: boolean, cause: string): void {
+  private diagnose(text: string): Trouble {
+    return diagnose(text, this.names, this.around.clock());
+  }
+
+  /** Takes the answer to a question for the directory; whether the CA is there. */
+  private heard(answer: DirectoryAnswer): answer is DirectoryAnswer & { kind: "answers" } {
     const before = this.answers;
-    this.answers = answers;
+    this.answers = answer.kind === "answers";
     this.checkedAt = this.around.clock();
-    if (answers) {
+    if (answer.kind === "answers") {
+      this.compareClocks(answer.time);
+      this.journal.settle("ca");
       if (before === false) {
         this.journal.log("The CA answers again.");
         // Whoever waits for it, here or at HTTPS, waits no longer.
         this.connectAt = 0;
         this.around.https.hurry();
       }
-      return;
+      return true;
     }
-    this.journal.lastError = `the CA does not answer: ${cause}`;
-    if (before === false) return;
-    const has = this.around.published()?.meta.source === "placeholder" ? "The placeholder" : "What is published";
-    this.journal.log(`The CA does not answer (${cause}). ${has} stays in service; it is tried again until it answers.`);
+    const { cause, advice } = this.diagnose(answer.cause);
+    this.journal.fail("ca", cause, advice);
+    this.journal.say(
+      "ca",
+      `${capital(cause)}. ${this.stillWorks()} It is tried again until it answers. What to do: ${advice}.`,
+    );
+    return false;
+  }
+
+  /** A clock that is wrong makes good certificates look expired or not yet valid, here and for others. */
+  private compareClocks(time: number | undefined): void {
+    const off = time === undefined ? 0 : this.checkedAt - time;
+    if (Math.abs(off) <= CLOCK_TOLERANCE) return this.journal.settle("clock");
+    const cause = `this machine's clock is ${duration(Math.abs(off))} ${off > 0 ? "ahead of" : "behind"} the CA's`;
+    const advice = "set the clock of the Docker host, and keep it right by NTP (`timedatectl set-ntp true`)";
+    this.journal.fail("clock", cause, advice);
+    // Without the number, which changes with every look.
+    const what = `This machine's clock is ${off > 0 ? "ahead of" : "behind"} the CA's by more than 5 minutes`;
+    this.journal.say("clock", `${what}: certificates may look expired, or not valid yet. What to do: ${advice}.`);
   }
 
   private async order(why: string): Promise<void> {
     if (this.driver.busy()) return;
     const { journal, settings, names } = this;
     const answer = await this.ca.directory();
-    this.heard(answer.kind === "answers", answer.kind === "silent" ? answer.cause : "");
-    if (answer.kind === "silent") return this.postpone();
+    if (!this.heard(answer)) return this.postpone(answer.kind === "silent" ? answer.retryAfter : undefined);
     if (settings.challengeRoute !== undefined) {
       const route = await tryRoute(settings.challengeRoute, names, settings.httpPort);
       if (route.kind === "busy") return;
       if (route.kind === "closed") {
         const { host, port } = settings.challengeRoute;
-        journal.lastError = `challenges do not arrive: ${route.cause}`;
+        const advice = `see whether ${host} runs and what its log says (\`docker ps\`, \`docker logs\`)`;
+        journal.fail("route", `challenges do not arrive: ${route.cause}`, advice);
         journal.say(
           "route",
-          `Challenges would not arrive: ${host}:${port} does not pass them on (${route.cause}). ` +
-            "No order is placed until they do, because each failure counts at the CA; tried again every few seconds.",
+          `Challenges would not arrive: ${host}:${port} does not pass them on (${route.cause}). ${this.stillWorks()} ` +
+            "No order is placed until they do, because each failure counts at the CA; tried again every few seconds. " +
+            `What to do: ${advice}.`,
         );
-        return this.postpone();
+        return this.postpone(undefined);
       }
       journal.settle("route");
     }
@@ -238,8 +279,7 @@ export class AcmeSource implements Source {
     this.ordering = true;
     journal.log(`A certificate is ordered for ${orderNames(names).join(", ")}: ${why}.`);
     const startedAt = this.around.clock();
-    const stored = this.around.candidate();
-    const before = stored.kind === "usable" ? stored.leaf.sha256 : undefined;
+    const before = this.stored;
     this.state.update({ ordering: true, lastStartAt: startedAt });
     const result = await this.driver.order();
     this.ordering = false;
@@ -249,35 +289,44 @@ export class AcmeSource implements Source {
   }
 
   /** The CA or the way to it is not there: not a failed order, tried again soon. */
-  private postpone(): void {
+  private postpone(retryAfter: number | undefined): void {
     this.connectionAttempts += 1;
-    this.connectAt = this.around.clock() + connectionBackoff(this.connectionAttempts, this.publicCa);
+    const wait = connectionBackoff(this.connectionAttempts, this.publicCa);
+    const asked = retryAfter === undefined ? 0 : renewalInfoInterval(retryAfter);
+    this.connectAt = this.around.clock() + Math.max(wait, asked);
   }
 
-  private settleOrder(result: RunResult, startedAt: number, before: string | undefined): void {
+  private settleOrder(result: RunResult, startedAt: number, before: string): void {
     const now = this.around.clock();
     const candidate = this.around.candidate();
     const fresh = candidate.kind === "usable" && candidate.leaf.sha256 !== before;
     // What is stored counts, not the exit code.
     if (fresh) {
-      const lastOrder = { at: now, ok: true, cause: "" };
+      const lastOrder = { at: now, ok: true, cause: "", advice: "" };
       this.state.update({ ordering: false, failures: 0, interruptions: 0, forgotten: "", lastOrder });
-      this.journal.lastError = "";
       this.journal.settle("order");
       this.journal.log(`The order succeeded after ${((now - startedAt) / 1000).toFixed(1)} s.`);
       this.tellHttps();
-      this.pollAt = now + caPollInterval(this.publicCa);
+      this.pollAt = now + (this.publicCa ? FIRST_POLL : caPollInterval(false, false, undefined));
       return;
     }
     const refused = candidate.kind === "refused" ? candidate.findings.map(({ message }) => message).join(" ") : "";
-    const cause = result.ok ? `the result cannot be used: ${refused || "it is what was there before"}` : result.cause;
+    const { cause, advice, retryAt }: Trouble = result.ok
+      ? {
+          code: "unknown",
+          cause: `the result cannot be used: ${refused || "it is what was there before"}`,
+          advice: "read the lines above this one in the log",
+        }
+      : this.diagnose(result.output);
     const failures = this.state.value.failures + 1;
-    const lastOrder = { at: now, ok: false, cause };
-    this.state.update({ ordering: false, interruptions: 0, failures, lastFailureAt: now, lastOrder });
-    this.journal.lastError = `the order failed: ${cause}`;
-    const wait = this.nextOrder(now) - now;
+    const lastOrder = { at: now, ok: false, cause, advice };
+    const attempts = { failures, lastFailureAt: now, retryAt: retryAt ?? 0 };
+    this.state.update({ ordering: false, interruptions: 0, ...attempts, lastOrder });
+    this.journal.fail("order", `the order failed: ${cause}`, advice);
+    const next = this.nextOrder(now);
     this.journal.log(
-      `The order failed: ${cause}. ${this.stillWorks()} Next order in ${duration(wait)} (failure ${failures} in a row).`,
+      `The order failed: ${cause}. ${this.stillWorks()} Next order in ${duration(next - now)}, at ${day(next)} ` +
+        `(failure ${failures} in a row). What to do: ${advice}.`,
     );
   }
 
@@ -292,18 +341,20 @@ export class AcmeSource implements Source {
   /** Asks the CA whether it is there and still knows the certificate in store. */
   private async askCa(): Promise<void> {
     const answer = await this.ca.directory();
-    this.heard(answer.kind === "answers", answer.kind === "silent" ? answer.cause : "");
+    const there = this.heard(answer);
     // While HTTPS waits for its certificate the CA's return matters at once.
-    const soon = !this.publicCa && (answer.kind === "silent" || this.around.https.waits());
-    this.pollAt = this.around.clock() + (soon ? 5000 : caPollInterval(this.publicCa));
-    if (answer.kind === "silent") return;
+    const soon = !this.publicCa && (!there || this.around.https.waits());
+    this.pollAt = this.around.clock() + (soon ? 5000 : caPollInterval(this.publicCa, false, undefined));
+    if (!there) return;
     const candidate = this.around.candidate();
     if (candidate.kind !== "usable" || this.driver.busy()) return;
     const { leaf } = candidate;
     const now = this.around.clock();
     if (this.state.value.forgotten === leaf.sha256) return;
     if (this.trusted.leaf === leaf.sha256 && now < this.trusted.until) return;
-    if ((await this.ca.renewalInfo(answer.directory, leaf)).kind !== "unknown" || this.stopping) return;
+    const info = await this.ca.renewalInfo(answer.directory, leaf);
+    if (this.stopping) return;
+    if (info.kind !== "unknown") return this.heed(info, leaf.sha256, soon);
     this.journal.log("The CA does not know the certificate in service; asking whether it knows the account.");
     const result = await this.driver.register();
     if (this.stopping) return;
@@ -311,13 +362,29 @@ export class AcmeSource implements Source {
     if (result.ok && url !== "" && (result.registeredAnew || url !== this.state.value.accountUrl)) {
       return this.accountForgotten(url, leaf.sha256);
     }
-    if (!result.ok)
-      return this.journal.say("account", `The account could not be asked for: ${result.cause}. Nothing is changed.`);
+    if (!result.ok) {
+      const { cause, advice } = this.diagnose(result.output);
+      this.journal.fail("account", cause, advice);
+      const what = `The account could not be asked for: ${cause}. Nothing is changed; the CA is asked again.`;
+      return this.journal.say("account", `${what} What to do: ${advice}.`);
+    }
+    this.journal.settle("account");
     this.trusted = { leaf: leaf.sha256, until: now + SUSPICION_PAUSE };
     this.journal.log("The CA knows the account, so the certificate stays; renewal goes on as planned.");
   }
 
-  status({ order, renewAt }: Decision): SourceStatus {
+  /** Takes what the CA says about a certificate, and leaves it alone for as long as it wants. */
+  private heed(info: Exclude<RenewalInfo, { kind: "unknown" }>, leaf: string, soon: boolean): void {
+    const { retryAfter } = info;
+    if (!soon) {
+      this.pollAt = this.around.clock() + caPollInterval(this.publicCa, info.kind === "unclear", retryAfter);
+    }
+    if (info.kind === "unclear") return;
+    const { window, explanationUrl = "" } = info;
+    this.state.update({ suggestion: window === undefined ? null : { leaf, window, explanationUrl } });
+  }
+
+  status({ order, renewal }: Decision): SourceStatus {
     const now = this.around.clock();
     const { lastOrder, failures } = this.state.value;
     return {
@@ -327,7 +394,7 @@ export class AcmeSource implements Source {
         last: lastOrder && { ...lastOrder, at: iso(lastOrder.at) },
         failures,
         nextAt: order === undefined ? null : iso(Math.max(this.nextOrder(now), this.waitsUntil, now)),
-        renewAt: renewAt === undefined ? null : iso(renewAt),
+        renewal: renewal === undefined ? null : renewalStatus(renewal),
       },
       ca: {
         directory: this.settings.directory,
@@ -336,4 +403,9 @@ export class AcmeSource implements Source {
       },
     };
   }
+}
+
+function renewalStatus({ at, basis, suggestion }: Renewal): RenewalStatus {
+  const window = suggestion && { start: iso(suggestion.window.start), end: iso(suggestion.window.end) };
+  return { at: iso(at), basis, window: window ?? null, explanationUrl: suggestion?.explanationUrl || null };
 }

@@ -5,6 +5,7 @@ import { createHash, createPrivateKey } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { systemRoots } from "./ca.ts";
+import { worthShowing } from "./causes.ts";
 import type { Zones } from "./dns-challenge.ts";
 import { replaceFile } from "./files.ts";
 import { orderNames } from "./names.ts";
@@ -21,8 +22,8 @@ export type StoreReading =
 /** How one run of acme.sh ended. */
 export interface RunResult {
   readonly ok: boolean;
-  /** Why it failed, one human sentence; empty if it did not. */
-  readonly cause: string;
+  /** What it printed, and what it wrote into its log: the log has the CA's answers whole, the output cuts them. */
+  readonly output: string;
   /** Whether the CA registered the account anew. */
   readonly registeredAnew: boolean;
 }
@@ -63,25 +64,6 @@ export function orderConf(before: string, source: AcmeSource, names: readonly st
   );
   const lines = Object.entries(wanted).map(([key, value]) => `${key}='${value}'\n`);
   return [before.replace(gone, ""), ...lines].join("");
-}
-
-/** acme.sh's output line by line without what a reader has no use for. */
-export function worthShowing(line: string): boolean {
-  return !/^\s*$|^Please add '--debug'|How-to-debug-acme|^sleep: invalid|^Try 'sleep --help'/.test(line);
-}
-
-/** The reason for a failed run in one sentence, from acme.sh's output. */
-export function failureCause(output: string, exitCode: number | null): string {
-  const type = /urn:ietf:params:acme:error:([A-Za-z]+)/.exec(output)?.[1];
-  const detail = /"detail": *"((?:[^"\\]|\\.)*)"/.exec(output)?.[1]?.replaceAll('\\"', '"').trim();
-  const dns = /^dns_vectis: gave up: (.*)$/m.exec(output)?.[1];
-  const verify = /^(.*: Invalid status.*|.*Verify error.*|.*Verification error.*)$/im.exec(output)?.[1];
-  if (dns !== undefined) return `the DNS record could not be made: ${dns}`;
-  if (type !== undefined && detail !== undefined) return `the CA says ${type}: ${detail}`;
-  if (verify !== undefined) return verify.trim();
-  if (detail !== undefined) return `the CA says: ${detail}`;
-  const last = output.trim().split("\n").filter(worthShowing).at(-1)?.trim();
-  return `acme.sh ended with ${exitCode ?? "a signal"}${last ? `: ${last}` : ""}`;
 }
 
 export interface AcmePaths {
@@ -268,12 +250,27 @@ export class AcmeDriver {
     return this.run(["--register-account"]);
   }
 
+  /** acme.sh's own log of one run, in the tmpfs and for nobody else. */
+  private get logFile(): string {
+    return join(this.paths.runtime, "acme.log");
+  }
+
+  private takeLog(): string {
+    try {
+      return readFileSync(this.logFile, "utf8");
+    } catch {
+      return "";
+    } finally {
+      rmSync(this.logFile, { force: true });
+    }
+  }
+
   private run(args: readonly string[]): Promise<RunResult> {
     return new Promise((resolve) => {
       const child = spawn(this.paths.command, args, {
         detached: true,
         stdio: ["ignore", "pipe", "pipe"],
-        env: { ...process.env, NO_TIMESTAMP: "1" },
+        env: { ...process.env, NO_TIMESTAMP: "1", LOG_FILE: this.logFile, LOG_LEVEL: "2" },
       });
       this.running = child.pid;
       let output = "";
@@ -297,11 +294,10 @@ export class AcmeDriver {
         this.running = undefined;
         resolve(result);
       };
-      child.once("error", (error) => settle({ ok: false, cause: error.message, registeredAnew: false }));
+      child.once("error", (error) => settle({ ok: false, output: error.message, registeredAnew: false }));
       child.once("close", (code) => {
         if (rest !== "") showLine(rest);
-        const ok = code === 0;
-        settle({ ok, cause: ok ? "" : failureCause(output, code), registeredAnew: /^Registered$/m.test(output) });
+        settle({ ok: code === 0, output: output + this.takeLog(), registeredAnew: /^Registered$/m.test(output) });
       });
     });
   }

@@ -47,9 +47,13 @@ describe("CaClient", () => {
   it("reads a directory with and without renewal information", async () => {
     const ca = new CaClient(`${base}/dir`, root.pem);
     answer = { status: 200, body: JSON.stringify({ newOrder: "x", renewalInfo: `${base}/ari` }) };
-    assert.deepEqual(await ca.directory(), { kind: "answers", directory: { renewalInfo: `${base}/ari` } });
+    const found = await ca.directory();
+    assert.ok(found.kind === "answers");
+    assert.deepEqual(found.directory, { renewalInfo: `${base}/ari` });
+    assert.ok(Math.abs((found.time ?? 0) - Date.now()) < 60_000, "the time at the CA");
     answer = { status: 200, body: JSON.stringify({ newOrder: "x" }) };
-    assert.deepEqual(await ca.directory(), { kind: "answers", directory: {} });
+    const plain = await ca.directory();
+    assert.deepEqual(plain.kind === "answers" && plain.directory, {});
   });
 
   it("calls everything else silence, with the cause", async () => {
@@ -65,6 +69,9 @@ describe("CaClient", () => {
       assert.equal(result.kind, "silent");
       assert.match(result.cause, cause);
     }
+    answer = { status: 503, body: "", retryAfter: "120" };
+    const busy = await ca.directory();
+    assert.equal(busy.kind === "silent" && busy.retryAfter, 120_000);
     const stranger = await new CaClient(`${base}/dir`, pki.issue({ subject: "/CN=Other", ca: true }).pem).directory();
     assert.ok(stranger.kind === "silent" && /certificate|verify/.test(stranger.cause));
     const nobody = await new CaClient("https://localhost:1/dir", root.pem).directory();

@@ -13,7 +13,13 @@ export interface Directory {
 }
 
 export type DirectoryAnswer =
-  { readonly kind: "answers"; readonly directory: Directory } | { readonly kind: "silent"; readonly cause: string };
+  | {
+      readonly kind: "answers";
+      readonly directory: Directory;
+      /** The time at the CA, milliseconds since the epoch; `undefined` if it does not say. */
+      readonly time: number | undefined;
+    }
+  | { readonly kind: "silent"; readonly cause: string; readonly retryAfter: number | undefined };
 
 /**
  * What a CA says about a certificate. `unknown`: it answered that it does not know it; `unclear`: no usable answer.
@@ -34,8 +40,9 @@ export type RenewalInfo =
 interface Reply {
   readonly status: number;
   readonly body: string;
-  /** The Retry-After header. */
+  /** The headers of these names. */
   readonly retryAfter: string | undefined;
+  readonly date: string | undefined;
 }
 
 /** PEM text of the roots that the system trusts. */
@@ -80,7 +87,12 @@ export class CaClient {
           if (body.length > LONGEST_BODY) call.destroy(new Error("the answer is too long"));
         });
         response.once("end", () =>
-          resolve({ status: response.statusCode ?? 0, body, retryAfter: response.headers["retry-after"] }),
+          resolve({
+            status: response.statusCode ?? 0,
+            body,
+            retryAfter: response.headers["retry-after"],
+            date: response.headers.date,
+          }),
         );
         response.once("error", reject);
       });
@@ -93,15 +105,18 @@ export class CaClient {
 
   /** Fetches the directory. Never rejects. */
   async directory(): Promise<DirectoryAnswer> {
+    let retryAfter: number | undefined;
     try {
       const reply = await this.get(this.url);
-      if (reply.status !== 200) return { kind: "silent", cause: `it answers ${reply.status}` };
-      const value = JSON.parse(reply.body) as Partial<Record<string, unknown>> | null;
-      if (typeof value?.["newOrder"] !== "string") return { kind: "silent", cause: "the answer is no ACME directory" };
-      const renewalInfo = value["renewalInfo"];
-      return { kind: "answers", directory: typeof renewalInfo === "string" ? { renewalInfo } : {} };
+      retryAfter = parseRetryAfter(reply.retryAfter, Date.now());
+      if (reply.status !== 200) return { kind: "silent", cause: `it answers ${reply.status}`, retryAfter };
+      const { newOrder, renewalInfo } = JSON.parse(reply.body) as Partial<Record<string, unknown>>;
+      if (typeof newOrder !== "string") return { kind: "silent", cause: "the answer is no ACME directory", retryAfter };
+      const date = Date.parse(reply.date ?? "");
+      const time = Number.isNaN(date) ? undefined : date;
+      return { kind: "answers", directory: typeof renewalInfo === "string" ? { renewalInfo } : {}, time };
     } catch (error) {
-      return { kind: "silent", cause: error instanceof Error ? error.message || error.name : String(error) };
+      return { kind: "silent", cause: errorText(error), retryAfter };
     }
   }
 
@@ -123,6 +138,12 @@ export class CaClient {
       return { kind: "unclear", retryAfter: undefined };
     }
   }
+}
+
+/** Several failed addresses make an error without a message, but with a code. */
+function errorText(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.message || (error as NodeJS.ErrnoException).code || error.name;
 }
 
 /**

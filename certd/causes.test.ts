@@ -78,7 +78,11 @@ const outputs: Readonly<Record<string, Row>> = {
   },
   "ca-busy": { code: "ca-busy", cause: /problem of its own \(Service busy; retry later\.\)/, advice: /status page/ },
   "ca-answers-502": { code: "ca-unreachable", cause: /the CA does not answer/, advice: /port 443/ },
-  "ca-unresolvable": { code: "ca-unreachable", cause: /name cannot be resolved/, advice: /vectis:resolvers/ },
+  "ca-unresolvable": {
+    code: "ca-unreachable",
+    cause: /^the CA does not answer: its name cannot be resolved/,
+    advice: /vectis:resolvers/,
+  },
 };
 
 const blockedNames = ["mail.vectis.test", "blocked.vectis.test"];
@@ -154,7 +158,7 @@ describe("diagnose", () => {
     for (const [reason, code, cause, advice] of [
       ["Cloudflare answers 403 (9109: Invalid access token)", "token-refused", /403 \(9109/, /vectis:challengeToken/],
       ["there is no API token in /x", "token-refused", /no API token/, /vectis:challengeToken/],
-      ["Cloudflare answers 429 (971: Please wait)", "dns-api", /could not be made: .*429/, /port 443/],
+      ["Cloudflare answers 429 (971: Please wait)", "dns-api", /^Cloudflare answers 429/, /port 443/],
       ["Cloudflare does not answer (Connection refused)", "dns-api", /does not answer/, /api\.cloudflare\.com/],
       ["_acme-challenge.a.test is not yet at ns1.a.test (192.0.2.1), after 300.0 s", "dns", /ns1\.a\.test/, /dig NS/],
     ] as const) {
@@ -163,6 +167,25 @@ describe("diagnose", () => {
       assert.match(trouble.cause, cause);
       assert.match(trouble.advice, advice);
     }
+  });
+
+  it("tells Cloudflare's own trouble from a refused token", () => {
+    const answer = (code: number, message: string): string =>
+      `Adding TXT value\nError adding TXT record\nresponse='{"success":false,"errors":[{"code":${code},"message":"${message}"}]}'`;
+    assert.equal(diagnose(answer(10000, "Authentication error"), ["mail.test"], NOW).code, "token-refused");
+    const busy = diagnose(answer(10013, "Internal error"), ["mail.test"], NOW);
+    assert.deepEqual(
+      [busy.code, busy.cause],
+      ["dns-api", "Cloudflare refuses the request: Internal error (code 10013)"],
+    );
+  });
+
+  it("takes how long the DNS host wants to be left alone, and the zone that is missing, from the DNS hook", () => {
+    const told = (words: string): ReturnType<typeof diagnose> =>
+      diagnose(`invalid domain\ndns_vectis: gave up: ${words}\nError adding TXT record to domain`, [], NOW);
+    const busy = told("Cloudflare answers 429 (10100: slow down), and wants to be left alone for 900 s");
+    assert.deepEqual([busy.code, busy.retryAt], ["dns-api", NOW + 900_000]);
+    assert.match(told("no zone is configured for _acme-challenge.a.test").advice, /vectis:dns\.zones/);
   });
 
   it("is not led astray by a stranger's page", () => {
@@ -176,8 +199,9 @@ describe("diagnose", () => {
     const trouble = diagnose(output, ["mail.test"], NOW);
     assert.equal(trouble.code, "unknown");
     assert.equal(trouble.cause, "Something new went wrong");
-    assert.match(trouble.advice, /lines of acme\.sh/);
+    assert.match(trouble.advice, /lines above/);
     assert.equal(diagnose("", ["mail.test"], NOW).cause, "acme.sh said nothing");
+    assert.equal(diagnose('{"detail": "no luck"}', ["mail.test"], NOW).cause, "no luck");
     const malformed = '{"type":"urn:ietf:params:acme:error:malformed","detail":"JWS verification error"}';
     assert.equal(diagnose(malformed, ["mail.test"], NOW).cause, "the CA says malformed: JWS verification error");
   });

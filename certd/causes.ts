@@ -100,7 +100,7 @@ const RULES: readonly Rule[] = [
   {
     code: "dns-api",
     pattern: /^Cloudflare (does not answer|answers (408|429|5\d\d))/,
-    cause: (e) => `the DNS record could not be made: ${e.detail}`,
+    cause: (e) => e.detail,
     advice: () =>
       "let this host open connections to TCP port 443 of api.cloudflare.com; if it can, look at Cloudflare's status page",
   },
@@ -114,15 +114,31 @@ const RULES: readonly Rule[] = [
   },
   {
     code: "token-refused",
-    pattern: /^Cloudflare |^there is no API token/,
+    // In the API's own words: 10000, 9103, 9106, 9109: authentication; 1000, 1001, 6003: malformed token.
+    pattern:
+      /Cloudflare answers (400|401|403)|Cloudflare does not show|Cloudflare .*\(code (10000|9103|9106|9109|1000|1001|6003)\)|there is no API token/,
     cause: (e) => e.detail,
     advice: () =>
-      "give the challenge token Zone > DNS > Edit (and Zone > Zone > Read) on this zone, look at its expiry and its allowed " +
-      "addresses, and check vectis:dns.zoneId; one of your own is set with `pulumi config set --secret vectis:challengeToken`",
+      "give the challenge token Zone > DNS > Edit (and Zone > Zone > Read) on this zone, look at its expiry, its allowed " +
+      "addresses and vectis:dns.zoneId, and run `pulumi up`; one of your own is set with " +
+      "`pulumi config set --secret vectis:challengeToken`. It is taken at once",
+  },
+  {
+    code: "dns-api",
+    pattern: /no zone is configured for/,
+    cause: (e) => e.detail,
+    advice: () => "set vectis:dns.zoneId, or name the zone and its id in vectis:dns.zones",
+  },
+  {
+    code: "dns-api",
+    pattern: /^Cloudflare /,
+    cause: (e) => e.detail,
+    advice: () =>
+      "nothing if it passes; look at https://www.cloudflarestatus.com and at the zone that vectis:dns names",
   },
   {
     code: "dns",
-    pattern: /\bTXT\b/,
+    pattern: /(looking up|Incorrect|No) TXT|TXT record .* found at/,
     cause: (e) => `the CA does not see the challenge's TXT record for ${e.name}${said(e)}`,
     advice: (e) =>
       `look whether the zone that vectis:dns names is the one that answers for _acme-challenge.${e.name} ` +
@@ -176,7 +192,7 @@ const RULES: readonly Rule[] = [
   {
     code: "ca-unreachable",
     pattern: /ENOTFOUND|EAI_AGAIN|curl\S* for error code: 6\b/,
-    cause: (e) => `the CA's name cannot be resolved${said(e)}`,
+    cause: (e) => `the CA does not answer: its name cannot be resolved${said(e)}`,
     advice: () => "look at vectis:tls.acme.directory and at the DNS servers of the containers, vectis:resolvers",
   },
   {
@@ -244,6 +260,7 @@ function readEvidence(text: string, names: readonly string[]): Evidence {
   const hook = /^dns_vectis: gave up: (.+)$/m.exec(text)?.[1];
   const cloudflare =
     /"success" *: *false.*?"errors" *: *\[ *\{ *"code" *: *(\d+) *, *"message" *: *"((?:[^"\\]|\\.)*)"/.exec(text);
+  const anyDetail = /"detail" *: *"((?:[^"\\]|\\.)*)"/.exec(text)?.[1] ?? "";
   const verification = /Verification error details: (.+)$/m.exec(text)?.[1] ?? "";
   const detail =
     hook !== undefined
@@ -254,7 +271,7 @@ function readEvidence(text: string, names: readonly string[]): Evidence {
           ? `Cloudflare refuses the request: ${unescaped(cloudflare[2] ?? "")} (code ${cloudflare[1] ?? ""})`
           : /^invalid domain$/m.test(text)
             ? "Cloudflare does not show the zone to this token"
-            : verification;
+            : verification || unescaped(anyDetail) || (text.includes("\n") ? "" : text);
   const name =
     /^(\S+): Invalid status/m.exec(text)?.[1] ??
     /"identifier":\{"type":"dns","value":"([^"]+)"/.exec(text)?.[1] ??
@@ -271,6 +288,8 @@ function readEvidence(text: string, names: readonly string[]): Evidence {
 function retryTime(text: string, now: number): number | undefined {
   const moment = /retry after (\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) UTC/.exec(text);
   if (moment !== null) return Date.parse(`${moment[1] ?? ""}T${moment[2] ?? ""}Z`);
+  const seconds = /wants to be left alone for (\d+) s$/m.exec(text)?.[1];
+  if (seconds !== undefined) return now + Number(seconds) * 1000;
   const header = /responseHeaders='HTTP\/[\d.]+ (?:429|503)[^']*?\nretry-after: *([^\r\n']+)/i.exec(text)?.[1];
   if (header === undefined) return undefined;
   const time = /^\d+$/.test(header) ? now + Number(header) * 1000 : Date.parse(header);
@@ -294,7 +313,7 @@ export function diagnose(text: string, names: readonly string[], now: number): T
     return {
       code: "unknown",
       cause: what || lastLine(text) || "acme.sh said nothing",
-      advice: "read the lines of acme.sh above this one",
+      advice: "read the lines above this one in the log",
       ...retry,
     };
   }

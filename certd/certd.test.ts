@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import {
   chmodSync,
@@ -18,9 +19,12 @@ import { join } from "node:path";
 import { after, afterEach, beforeEach, describe, it } from "node:test";
 import { Certd } from "./certd.ts";
 import { GenerationStore } from "./generations.ts";
+import type { Health } from "./health.ts";
 import type { AcmeSource, Settings } from "./settings.ts";
 import type { Status } from "./status.ts";
+import { renewalId } from "./ca.ts";
 import { TestPki, until, type Issued } from "./test-pki.ts";
+import { leafFacts } from "./validate.ts";
 
 const HOST = "mail.vectis.test";
 const pki = new TestPki();
@@ -32,11 +36,16 @@ const leaf = (index: number): Issued => leaves[index] ?? web;
 
 // A CA's directory that can go away and forget; orders are made by a stand-in for acme.sh.
 let forgotten = false;
+/** Renewal information by path. */
+let suggestion: (path: string) => object = () => ({});
+let asked = 0;
 let base = "";
 const ca: Server = createServer({ cert: web.pem, key: web.key }, (request, response) => {
   if (request.url === "/dir") return void response.end(JSON.stringify({ newOrder: "x", renewalInfo: `${base}/ari` }));
+  asked += 1;
   response.statusCode = forgotten ? 404 : 200;
-  response.end("{}");
+  response.setHeader("retry-after", "21600");
+  response.end(JSON.stringify(suggestion(request.url ?? "")));
 });
 let port = 0;
 const caUp = async (): Promise<void> => {
@@ -69,6 +78,8 @@ beforeEach(async () => {
   log = [];
   skew = 60_000;
   forgotten = false;
+  suggestion = () => ({});
+  asked = 0;
   if (!ca.listening) await caUp();
   offer(leaf(0));
   // Takes what lies in next/ for an order; without it the order fails. Registers under the URL in next/account.
@@ -83,7 +94,7 @@ flock 9
 mkdir -p "$home/ca/x"
 [ ! -e '${top}/next/account' ] || printf "ACCOUNT_URL='%s'\\n" "$(cat '${top}/next/account')" >"$home/ca/x/ca.conf"
 [ "$1" != --register-account ] || exit 0
-[ -e '${top}/next/pem' ] || { echo '"detail": "no such luck"'; exit 1; }
+[ -e '${top}/next/pem' ] || { cat '${top}/next/failure' 2>/dev/null || echo '"detail": "no such luck"'; exit 1; }
 mkdir -p "$home/${HOST}_ecc"
 cp '${top}/next/key' "$home/${HOST}_ecc/${HOST}.key"
 cp '${top}/next/pem' "$home/${HOST}_ecc/fullchain.cer"
@@ -123,6 +134,7 @@ function start(change: Partial<Settings> = {}): Certd {
   const paths = {
     certificates: at("certs"),
     traefik: at("traefik"),
+    secrets: at("secrets"),
     volume: at("acme"),
     runtime: at("run"),
     command: at("acme.sh"),
@@ -146,6 +158,15 @@ async function stop(): Promise<void> {
   running = undefined;
 }
 
+async function freePort(): Promise<number> {
+  const holder = createTls().listen(0, "127.0.0.1");
+  await once(holder, "listening");
+  const { port: free } = holder.address() as AddressInfo;
+  holder.close();
+  await once(holder, "close");
+  return free;
+}
+
 const runs = (): string[] => (existsSync(at("runs")) ? readFileSync(at("runs"), "utf8").trim().split("\n") : []);
 const published = (): string =>
   existsSync(at("certs/current")) ? readFileSync(at("certs/fullchain.pem"), "utf8") : "";
@@ -163,7 +184,9 @@ describe("certd", () => {
   it("publishes a placeholder while the CA is down and the real certificate once it answers", async () => {
     await caDown();
     start();
-    await until("the CA's silence to be told", () => said(/The CA does not answer .*The placeholder stays in service/));
+    await until("the CA's silence to be told", () =>
+      said(/The CA does not answer .*Services run on the placeholder\. .*tried again.* What to do: let this host/),
+    );
     assert.match(readFileSync(at("certs/current/meta.json"), "utf8"), /Vectis placeholder/);
     await until("the health file", () => health() === "placeholder");
     assert.deepEqual(runs(), []);
@@ -173,7 +196,9 @@ describe("certd", () => {
     assert.deepEqual(runs(), ["--renew"]);
     assert.equal(status().published?.source, "acme");
     assert.equal(status().order.last?.ok, true);
-    assert.ok((status().order.renewAt ?? "") > new Date().toISOString());
+    assert.equal(status().lastError, null);
+    assert.ok((status().order.renewal?.at ?? "") > new Date().toISOString());
+    assert.ok(said(/The renewal is planned for .*: the CA suggests nothing, so a fraction of the lifetime counts/));
   });
 
   it("orders nothing when it starts again, even without what was published", async () => {
@@ -203,6 +228,7 @@ describe("certd", () => {
     const home = readFileSync(at("run/acme.conf"), "utf8").split("'")[1] ?? "";
     writeFileSync(join(home, `${HOST}_ecc`, "fullchain.cer"), leaf(1).pem + issuer.pem);
     await until("the refusal", () => said(/is refused: The private key does not belong to .* stays/));
+    assert.match(status().lastError?.cause ?? "", /is refused: The private key does not belong to/);
     await serves(leaf(0));
   });
 
@@ -210,7 +236,9 @@ describe("certd", () => {
     offer(undefined);
     start();
     await until("the failure", () =>
-      said(/The order failed: the CA says: no such luck\. Services run on the placeholder\. Next order in 60 s/),
+      said(
+        /The order failed: no such luck\. Services run on the placeholder\. Next order in 60 s, .* What to do: read the lines/,
+      ),
     );
     await stop();
     offer(leaf(0));
@@ -280,6 +308,117 @@ describe("certd", () => {
     skew += 61 * 86_400_000;
     await serves(leaf(1));
     assert.deepEqual(runs(), ["--renew", "--renew"]);
+  });
+
+  it("renews at once when the CA moves the window to the past, and only once", async () => {
+    start();
+    await serves(leaf(0));
+    offer(leaf(1));
+    const day = (days: number): string => new Date(Date.now() + days * 86_400_000).toISOString();
+    // The certificate was made for 90 days: nothing is due for a long time.
+    skew += 86_400_000;
+    const day50 = day(50);
+    const old = leafFacts(leaf(0).pem);
+    assert.ok(old);
+    suggestion = (path) => ({
+      suggestedWindow: path.endsWith(renewalId(old) ?? "-")
+        ? { start: day(-2), end: day(-1) }
+        : { start: day50, end: day(51) },
+      explanationURL: "https://ca.test/incident",
+    });
+    await serves(leaf(1));
+    assert.deepEqual(runs(), ["--renew", "--renew"]);
+    assert.ok(
+      said(/days left, and the CA suggests a renewal between .* \(it explains why at https:\/\/ca\.test\/incident\)/),
+    );
+    const before = asked;
+    skew += 30_000;
+    await until("the window of the new one", () => asked > before && status().order.renewal?.window?.start === day50);
+    assert.deepEqual(runs(), ["--renew", "--renew"]);
+  });
+
+  it("keeps the CA's window while the CA is away, also over a restart", async () => {
+    suggestion = () => ({ suggestedWindow: { start: "2026-01-01T00:00:00Z", end: "2126-01-02T00:00:00Z" } });
+    start();
+    await serves(leaf(0));
+    skew += 30_000;
+    await until("the window", () => status().order.renewal?.basis === "ari");
+    const { renewal } = status().order;
+    await stop();
+    await caDown();
+    const certd = start();
+    await until("the CA's silence", () => certd.status().ca?.answers === false);
+    assert.deepEqual(certd.status().order.renewal, renewal);
+    assert.ok(said(/The CA does not answer .*The published certificate stays in service until/));
+    assert.match(status().lastError?.advice ?? "", /TCP port 443/);
+  });
+
+  it("waits as long as a rate limit says, and says until when", async () => {
+    writeFileSync(
+      at("next/failure"),
+      `{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many certificates, retry after ${new Date(
+        Date.now() + skew + 34 * 3_600_000,
+      )
+        .toISOString()
+        .slice(0, 19)
+        .replace("T", " ")} UTC"}`,
+    );
+    offer(undefined);
+    const certd = start();
+    await until("the failure", () =>
+      said(/The order failed: the CA's rate limit is reached .* Next order in 34 hours/),
+    );
+    assert.equal(certd.status().order.last?.ok, false);
+    assert.match(certd.status().order.last?.advice ?? "", /vectis:tls\.acme\.directory set to staging/);
+    await stop();
+    skew += 120_000;
+    const again = start();
+    await until("a look at the CA", () => again.status().ca?.answers === true);
+    assert.ok(Date.parse(again.status().order.nextAt ?? "") - Date.now() > 33 * 3_600_000, "a restart does not forget");
+    assert.deepEqual(runs(), ["--renew"]);
+  });
+
+  it("says that the clock is wrong, once, and which way", async () => {
+    skew += 3 * 86_400_000;
+    const certd = start();
+    await until("the clock", () =>
+      said(/This machine's clock is ahead of the CA's by more than 5 minutes.*timedatectl/),
+    );
+    skew += 30_000;
+    await until("another look", () => log.filter((line) => /order succeeded/.test(line)).length > 0);
+    assert.equal(log.filter((line) => /This machine's clock/.test(line)).length, 1);
+    assert.match(certd.status().lastError?.cause ?? "", /clock is 3 days ahead of the CA's/);
+  });
+
+  it("answers the health API with what it knows, to whoever has the token", async () => {
+    const token = "a-token-of-some-length";
+    mkdirSync(at("secrets"));
+    writeFileSync(at("secrets/health-token.sha256"), createHash("sha256").update(token).digest("hex"));
+    const api = { port: await freePort() };
+    start({ api, mtaSts: { policy: "version: STSv1\n", routes: {} } });
+    await serves(leaf(0));
+    const get = (path: string, authorization: string): Promise<Response> =>
+      fetch(`http://127.0.0.1:${api.port}${path}`, { headers: { authorization } });
+    assert.equal((await get("/api/v1/health", "Bearer wrong")).status, 401);
+    const answer = await get("/api/v1/health", `Bearer ${token}`);
+    assert.equal(answer.status, 200);
+    const report = (await answer.json()) as Health;
+    assert.equal(report.certificates.mail?.generation, 1);
+    assert.equal(report.order.last?.ok, true);
+    assert.equal(await (await get("/.well-known/mta-sts.txt", "")).text(), "version: STSv1\n");
+  });
+
+  it("does not take the old certificate for the success of a renewal that failed", async () => {
+    const certd = start();
+    await serves(leaf(0));
+    offer(undefined);
+    skew += 61 * 86_400_000;
+    await until("the failure", () =>
+      said(/The order failed: no such luck\. The published certificate stays in service/),
+    );
+    assert.equal(certd.status().order.failures, 1);
+    assert.equal(log.filter((line) => /The order succeeded/.test(line)).length, 1);
+    await serves(leaf(0));
   });
 
   it("repairs published files that were damaged", async () => {

@@ -2,17 +2,21 @@
 // No event is trusted and nothing here survives in memory only: a pass after kill -9 comes to the same conclusions.
 // What a source does to have a certificate is its own business.
 import { mkdirSync } from "node:fs";
+import type { Server } from "node:http";
 import { join } from "node:path";
 import type { AcmePaths } from "./acme.ts";
 import { AcmeSource } from "./acme-source.ts";
+import { createApi, readTokenHash } from "./api.ts";
 import { Judge } from "./candidate.ts";
+import { diagnose, type Trouble } from "./causes.ts";
 import { decide, type Candidate, type Decision, type Published } from "./decide.ts";
 import { replaceFile } from "./files.ts";
 import { FilesSource } from "./files-source.ts";
 import { GenerationStore, type Generation } from "./generations.ts";
-import { HttpsSide } from "./https.ts";
+import { certified, HttpsSide } from "./https.ts";
 import { day, duration, generationName, Journal } from "./journal.ts";
 import { makePlaceholder } from "./placeholder.ts";
+import { PolicyHosts } from "./policy-hosts.ts";
 import { probe } from "./probe.ts";
 import { PLACEHOLDER_DAYS } from "./schedule.ts";
 import type { Settings } from "./settings.ts";
@@ -29,6 +33,8 @@ export interface Paths extends AcmePaths {
   readonly traefik: string;
   /** Numeric id of the group that Traefik's process runs in; default: our own. */
   readonly traefikGroup?: number;
+  /** Folder with the files that only certd may read. */
+  readonly secrets: string;
 }
 
 export interface CertdArgs {
@@ -73,6 +79,7 @@ export class Certd {
   private readonly source: Source;
   private readonly watch: PortWatch;
   private readonly https: HttpsSide;
+  private readonly policyHosts: PolicyHosts;
 
   private readonly passInterval: number;
   private stopping = false;
@@ -89,13 +96,20 @@ export class Certd {
     this.paths = paths;
     this.clock = clock;
     this.uptime = uptime;
-    this.journal = new Journal(log);
+    this.journal = new Journal(log, clock);
     this.store = new GenerationStore(paths.certificates, settings.keepGenerations, clock);
     this.judge = new Judge(settings.names);
     const hostname = settings.names[0] ?? "";
     const look = (target: WatchTarget) => probe(target, hostname);
     const folder = new TraefikFolder(paths.traefik, paths.traefikGroup);
     this.https = new HttpsSide({ settings, folder, look, journal: this.journal, clock });
+    this.policyHosts = new PolicyHosts({
+      routes: settings.mtaSts?.routes ?? {},
+      folder,
+      journal: this.journal,
+      clock,
+      certified: (host) => certified(settings.https, host, clock()),
+    });
     this.source = makeSource(settings, paths, {
       journal: this.journal,
       clock,
@@ -119,6 +133,8 @@ export class Certd {
     mkdirSync(this.paths.runtime, { recursive: true });
     this.store.recover();
     this.source.start();
+    this.policyHosts.start();
+    const api = this.startApi();
     this.journal.log(
       `certd looks after ${this.settings.names.join(", ")} with certificates from ${this.source.title}.`,
     );
@@ -132,7 +148,28 @@ export class Certd {
         };
       });
     }
+    api?.close();
+    api?.closeAllConnections();
     await this.source.stop();
+  }
+
+  private startApi(): Server | undefined {
+    const { api, mtaSts } = this.settings;
+    if (api === undefined) return undefined;
+    const tokenSha256 = readTokenHash(join(this.paths.secrets, "health-token.sha256"));
+    const server = createApi({
+      tokenSha256,
+      mtaStsPolicy: mtaSts?.policy,
+      status: () => this.status(),
+      clock: this.clock,
+    });
+    server.on("error", (error) => {
+      this.journal.fail("api", `the API does not answer: ${error.message}`);
+      this.journal.say("api", `The API does not answer on port ${api.port}: ${error.message}. All else goes on.`);
+    });
+    server.listen(api.port);
+    if (tokenSha256 === undefined) this.journal.log("The health API is off, because vectis:healthToken is not set.");
+    return server;
   }
 
   /** Ends the loop, and whatever the source is doing. */
@@ -150,12 +187,19 @@ export class Certd {
       this.source.work(this.decision);
       this.watch.tick();
       this.https.tick(this.published, this.source.origin, this.source.caAnswers);
+      this.policyHosts.tick();
       this.report();
+      this.journal.settle("fault");
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      this.journal.lastError = message;
-      this.journal.say("fault", `Something failed: ${message}. What is published stays; the next try is in a moment.`);
+      const { cause, advice } = this.diagnose(error);
+      this.journal.fail("fault", cause, advice);
+      const what = `Something failed: ${cause}. What is published stays; the next try is in a moment.`;
+      this.journal.say("fault", `${what} What to do: ${advice}.`);
     }
+  }
+
+  private diagnose(error: unknown): Trouble {
+    return diagnose(error instanceof Error ? error.message : String(error), this.settings.names, this.clock());
   }
 
   private observe(): void {
@@ -174,6 +218,7 @@ export class Certd {
       published: published && this.view(published),
       candidate,
       forgotten: source.forgotten,
+      suggestion: source.suggestion,
     });
     this.tellRefusal(candidate, this.decision);
     this.watch.expect(published === undefined ? "" : `${published.number} ${published.leaf.sha256}`);
@@ -186,7 +231,9 @@ export class Certd {
       candidate.kind === "refused" ? candidate.findings.map((finding) => source.explain(finding)) : [declined ?? ""];
     if (candidate.kind === "busy") return;
     if (reasons.every((reason) => reason === "")) return journal.settle("candidate");
-    journal.say("candidate", `${source.offer} is refused: ${reasons.join(" ")} What is published stays.`);
+    const why = reasons.join(" ");
+    journal.fail("candidate", `${source.offer} is refused: ${why.replace(/\.$/, "")}`);
+    journal.say("candidate", `${source.offer} is refused: ${why} What is published stays.`);
   }
 
   private view(generation: Generation): Published {
@@ -223,11 +270,10 @@ export class Certd {
       this.journal.settle("publish");
     } catch (error) {
       this.publishRetryAt = now + PUBLISH_RETRY;
-      this.journal.lastError = error instanceof Error ? error.message : String(error);
-      this.journal.say(
-        "publish",
-        `Publication failed: ${this.journal.lastError}. What was published stays; tried again every ${duration(PUBLISH_RETRY)}.`,
-      );
+      const { cause, advice } = this.diagnose(error);
+      this.journal.fail("publish", `publication failed: ${cause}`, advice);
+      const what = `Publication failed: ${cause}. What was published stays; tried again every ${duration(PUBLISH_RETRY)}.`;
+      this.journal.say("publish", `${what} What to do: ${advice}.`);
     }
   }
 
@@ -271,6 +317,7 @@ export class Certd {
       notAfter: published.leaf.notAfter,
     };
     const { port, shares } = this.https;
+    const { failure } = this.journal;
     return {
       version: 1,
       state: overallState(view, this.watch.allAgree && !(shares && this.https.waits()), now),
@@ -289,7 +336,7 @@ export class Certd {
       ports: this.watch.ports.map((port) => this.portStatus(port)),
       https: port === undefined ? null : this.portStatus(port),
       ...source.status(this.decision),
-      lastError: this.journal.lastError || null,
+      lastError: failure === undefined ? null : { ...failure, at: iso(failure.at), advice: failure.advice ?? null },
     };
   }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { decide, nextOrderAt, type Candidate, type Observation, type Published } from "./decide.ts";
+import { decide, nextOrderAt, type Candidate, type Observation, type Published, type Suggestion } from "./decide.ts";
 import type { Origin } from "./generations.ts";
 import type { LeafFacts } from "./validate.ts";
 
@@ -36,6 +36,16 @@ const usable = (facts: LeafFacts): Candidate => ({ kind: "usable", leaf: facts }
 const published = (facts: LeafFacts, origin = ACME): Published => ({ number: 5, origin, leaf: facts });
 const placeholder = published(leaf("p", 0, 7, { selfSigned: true }), PLACEHOLDER);
 
+/** A certificate of 90 days that is published and stored. */
+function inService(age: number): Partial<Observation> {
+  return { published: published(leaf("a", age)), candidate: usable(leaf("a", age)) };
+}
+
+function suggest(sha256: string, from: number, to: number): Suggestion {
+  const window = { start: NOW + from * DAY, end: NOW + to * DAY };
+  return { leaf: sha256, window, explanationUrl: "https://ca.test/why" };
+}
+
 function look(change: Partial<Observation>): Observation {
   return {
     now: NOW,
@@ -43,6 +53,7 @@ function look(change: Partial<Observation>): Observation {
     published: undefined,
     candidate: { kind: "none" },
     forgotten: undefined,
+    suggestion: undefined,
     ...change,
   };
 }
@@ -107,12 +118,12 @@ const rows: readonly Row[] = [
   {
     when: "acme.sh's volume is lost and what is published is due",
     given: { published: published(leaf("a", 61)) },
-    order: /29\.0 days left/,
+    order: /29 days left/,
   },
   {
     when: "a third is left of 90 days",
     given: { published: published(leaf("a", 60.1)), candidate: usable(leaf("a", 60.1)) },
-    order: /29\.9 days left/,
+    order: /30 days left/,
   },
   {
     when: "more than a third is left of 64 days",
@@ -121,7 +132,7 @@ const rows: readonly Row[] = [
   {
     when: "a third is left of 64 days",
     given: { published: published(leaf("a", 43, 64)), candidate: usable(leaf("a", 43, 64)) },
-    order: /21\.0 days/,
+    order: /21 days left, and the CA suggests nothing/,
   },
   {
     when: "a third is left of 45 days",
@@ -135,7 +146,20 @@ const rows: readonly Row[] = [
   {
     when: "half is left of 6 days",
     given: { published: published(leaf("a", 3.1, 6)), candidate: usable(leaf("a", 3.1, 6)) },
-    order: /2\.9 days left/,
+    order: /3 days left/,
+  },
+  {
+    when: "the CA's window lies ahead although less than a third is left",
+    given: { ...inService(61), suggestion: suggest("a", 2, 3) },
+  },
+  {
+    when: "the CA's window has passed although more than a third is left",
+    given: { ...inService(10), suggestion: suggest("a", -3, -2) },
+    order: /80 days left, and the CA suggests a renewal between 2026-11-20 00:00 UTC and 2026-11-21 00:00 UTC \(.*why/,
+  },
+  {
+    when: "the CA's window was for another certificate",
+    given: { ...inService(10), suggestion: suggest("b", -3, -2) },
   },
   {
     when: "the CA has forgotten the certificate",
@@ -298,7 +322,7 @@ describe("decide", () => {
 });
 
 describe("nextOrderAt", () => {
-  const none = { failures: 0, lastFailureAt: 0, interruptions: 0, lastStartAt: 0 };
+  const none = { failures: 0, lastFailureAt: 0, interruptions: 0, lastStartAt: 0, retryAt: 0 };
 
   it("allows an order at once when nothing failed", () => {
     assert.equal(nextOrderAt(none, NOW), 0);
@@ -306,6 +330,14 @@ describe("nextOrderAt", () => {
 
   it("counts from the last failure", () => {
     assert.equal(nextOrderAt({ ...none, failures: 2, lastFailureAt: NOW - MINUTE }, NOW), NOW + 9 * MINUTE);
+  });
+
+  it("waits as long as the CA asks for, if that is longer, and not for ever", () => {
+    const failed = { ...none, failures: 1, lastFailureAt: NOW };
+    assert.equal(nextOrderAt({ ...failed, retryAt: NOW + 34 * 60 * MINUTE }, NOW), NOW + 34 * 60 * MINUTE);
+    assert.equal(nextOrderAt({ ...failed, retryAt: NOW + 1000 }, NOW), NOW + MINUTE);
+    assert.equal(nextOrderAt({ ...failed, retryAt: NOW + 9 * DAY }, NOW), NOW + MINUTE);
+    assert.equal(nextOrderAt({ ...none, retryAt: NOW + DAY }, NOW), 0, "an order by hand has gone well since");
   });
 
   it("counts from the start of an order that was cut off", () => {

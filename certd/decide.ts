@@ -1,5 +1,13 @@
 // What to do next, as data: stored, published and wanted go in, decisions come out. Pure; main.ts carries them out.
-import { PLACEHOLDER_MARGIN, interruptionBackoff, orderBackoff, renewalTime } from "./schedule.ts";
+import { day, duration } from "./journal.ts";
+import {
+  PLACEHOLDER_MARGIN,
+  interruptionBackoff,
+  orderBackoff,
+  renewalPlan,
+  type RenewalPlan,
+  type RenewalWindow,
+} from "./schedule.ts";
 import type { Origin } from "./generations.ts";
 import { orderNames } from "./names.ts";
 import { covers, type Finding, type LeafFacts } from "./validate.ts";
@@ -19,6 +27,15 @@ export type Candidate =
   | { readonly kind: "refused"; readonly findings: readonly Finding[] }
   | { readonly kind: "usable"; readonly leaf: LeafFacts };
 
+/** What the CA suggests about one certificate (RFC 9773 section 4.2). */
+export interface Suggestion {
+  /** SHA-256 of the leaf that it is about. */
+  readonly leaf: string;
+  readonly window: RenewalWindow;
+  /** A page that tells why; empty if none was given. */
+  readonly explanationUrl: string;
+}
+
 export interface Observation {
   readonly now: number;
   readonly wanted: {
@@ -34,6 +51,13 @@ export interface Observation {
   readonly candidate: Candidate;
   /** SHA-256 of the leaf that the CA has forgotten, if it has. */
   readonly forgotten: string | undefined;
+  /** The CA's latest suggestion, if it makes any. */
+  readonly suggestion: Suggestion | undefined;
+}
+
+export interface Renewal extends RenewalPlan {
+  /** What the plan follows, if it follows the CA. */
+  readonly suggestion: Suggestion | undefined;
 }
 
 export interface Decision {
@@ -43,8 +67,8 @@ export interface Decision {
   readonly declined?: string;
   /** A new certificate is needed as soon as back-off and CA allow. */
   readonly order?: { readonly why: string };
-  /** When the certificate in use will be renewed; absent while none is usable. */
-  readonly renewAt?: number;
+  /** When and why the certificate in use will be renewed; absent while none is usable. */
+  readonly renewal?: Renewal;
 }
 
 const isPlaceholder = (published: Published): boolean => published.origin.source === "placeholder";
@@ -122,7 +146,7 @@ function difference(leaf: LeafFacts, wanted: Observation["wanted"]): string | un
   return key === undefined || key === leaf.publicKeySha256 ? undefined : "the stack's key was changed";
 }
 
-function orderReason(o: Observation): { why?: string; renewAt?: number } {
+function orderReason(o: Observation): { why?: string; renewal?: Renewal } {
   if (o.candidate.kind === "busy" || o.wanted.keyType === undefined) return {};
   const leaf = reference(o);
   if (leaf === undefined) {
@@ -132,22 +156,32 @@ function orderReason(o: Observation): { why?: string; renewAt?: number } {
     if (findings.every(({ code }) => code === "not-yet-valid")) return {};
     return { why: `what is stored cannot be used: ${findings.map(({ message }) => message).join(" ")}` };
   }
-  const renewAt = renewalTime(leaf, `${o.wanted.names[0] ?? ""} ${leaf.serial}`);
+  const suggestion = o.suggestion?.leaf === leaf.sha256 ? o.suggestion : undefined;
+  const seed = `${o.wanted.names[0] ?? ""} ${leaf.serial}`;
+  const renewal = { ...renewalPlan(leaf, seed, suggestion?.window), suggestion };
   const changed = difference(leaf, o.wanted);
-  if (changed !== undefined) return { why: changed, renewAt };
-  if (o.forgotten === leaf.sha256) return { why: "the CA no longer knows the account and the certificate", renewAt };
-  if (o.now < renewAt) return { renewAt };
-  const days = ((leaf.notAfter - o.now) / 86_400_000).toFixed(1);
-  return { why: `the certificate has ${days} days left, which is its renewal time`, renewAt };
+  if (changed !== undefined) return { why: changed, renewal };
+  if (o.forgotten === leaf.sha256) return { why: "the CA no longer knows the account and the certificate", renewal };
+  if (o.now < renewal.at) return { renewal };
+  const left = duration(leaf.notAfter - o.now);
+  return { why: `the certificate has ${left} left, and ${renewalReason(renewal)}`, renewal };
+}
+
+/** Why a renewal is planned for its moment, as the end of a sentence. */
+export function renewalReason({ suggestion }: Renewal): string {
+  if (suggestion === undefined) return "the CA suggests nothing, so a fraction of the lifetime counts";
+  const { window, explanationUrl } = suggestion;
+  const why = explanationUrl === "" ? "" : ` (it explains why at ${explanationUrl})`;
+  return `the CA suggests a renewal between ${day(window.start)} and ${day(window.end)}${why}`;
 }
 
 /** What follows from one look at everything. Publication and order are independent: both may be due. */
 export function decide(o: Observation): Decision {
-  const { why, renewAt } = orderReason(o);
+  const { why, renewal } = orderReason(o);
   return {
     ...publication(o),
     ...(why === undefined ? {} : { order: { why } }),
-    ...(renewAt === undefined ? {} : { renewAt }),
+    ...(renewal === undefined ? {} : { renewal }),
   };
 }
 
@@ -159,11 +193,17 @@ export interface Attempts {
   /** Orders in a row that certd's own end cut off. */
   readonly interruptions: number;
   readonly lastStartAt: number;
+  /** When the CA wants to hear of it again after the last failure; 0 if it did not say. */
+  readonly retryAt: number;
 }
+
+/** A CA's wish to be left alone longer than this is not believed. */
+const LONGEST_RETRY = 8 * 86_400_000;
 
 /** The earliest moment for the next order. A clock that was set back does not prolong the wait. */
 export function nextOrderAt(attempts: Attempts, now: number): number {
   const failed = Math.min(attempts.lastFailureAt, now) + orderBackoff(attempts.failures);
   const cutOff = Math.min(attempts.lastStartAt, now) + interruptionBackoff(attempts.interruptions);
-  return Math.max(attempts.failures > 0 ? failed : 0, attempts.interruptions > 0 ? cutOff : 0);
+  const retry = attempts.retryAt - now > LONGEST_RETRY ? 0 : attempts.retryAt;
+  return Math.max(attempts.failures > 0 ? Math.max(failed, retry) : 0, attempts.interruptions > 0 ? cutOff : 0);
 }

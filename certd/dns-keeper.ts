@@ -1,5 +1,6 @@
 // When certd looks after DNS-01: it keeps orders back while the DNS host would refuse the record, and removes TXT records
 // that an order left behind, whoever placed it and whatever was killed.
+import { diagnose } from "./causes.ts";
 import type { ApiResult } from "./cloudflare.ts";
 import type { CleanUp } from "./dns-challenge.ts";
 import { duration, type Journal } from "./journal.ts";
@@ -67,15 +68,12 @@ export class DnsKeeper {
       return true;
     }
     this.order = this.later(this.order, answer);
-    journal.lastError = `the DNS record could not be made: ${answer.cause}`;
-    const advice =
-      answer.kind === "refused"
-        ? "Put another token into vectis:challengeToken or let the stack make a new one (`pulumi up`); it is taken at once. "
-        : "";
+    const { cause, advice } = diagnose(answer.cause, [], this.around.clock());
+    journal.fail("dns", `the DNS record could not be made: ${cause}`, advice);
     journal.say(
       "dns",
-      `No order is placed, because its DNS record could not be made: ${answer.cause}. ${stillWorks} ${advice}` +
-        `Asked again in ${duration(this.order.until - this.around.clock())}.`,
+      `No order is placed, because its DNS record could not be made: ${cause}. ${stillWorks} ` +
+        `Asked again in ${duration(this.order.until - this.around.clock())}. What to do: ${advice}.`,
     );
     return false;
   }

@@ -34,7 +34,10 @@ function write(name: string, text: string, mode = 0o644): void {
 }
 
 function source(kind: "custom" | "internal" = "custom"): FilesSource {
-  const journal = new Journal((line) => log.push(line));
+  const journal = new Journal(
+    (line) => log.push(line),
+    () => now,
+  );
   return new FilesSource(
     { kind, fullchain: at("fullchain.pem"), privkey: at("privkey.pem"), hostFolder: "/etc/vectis/certs" },
     {
@@ -127,24 +130,5 @@ describe("FilesSource", () => {
     chmodSync(at("privkey.pem"), 0o644);
     files.read();
     assert.equal(log.length, 2);
-  });
-
-  it("keeps a refusal as the last error until the pair is good", () => {
-    const journal = new Journal(() => undefined);
-    const files = new FilesSource(
-      { kind: "custom", fullchain: at("fullchain.pem"), privkey: at("privkey.pem") },
-      {
-        journal,
-        clock: () => now,
-        candidate: () => ({ kind: "none" }),
-        published: () => undefined,
-        https: { waits: () => false, epoch: () => 0, setEpoch: () => undefined, hurry: () => undefined },
-        wake: () => undefined,
-      },
-    );
-    files.observe({ kind: "refused", findings: [{ code: "expired", message: "It expired." }] });
-    assert.match(journal.lastError, /^It expired\. Renew it and replace the file\./);
-    files.observe({ kind: "none" });
-    assert.notEqual(journal.lastError, "");
   });
 });

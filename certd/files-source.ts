@@ -2,7 +2,6 @@
 // Looks at them again and again; a pair that is just being replaced is left alone until it fits together.
 import { lstatSync, readFileSync, readlinkSync, statSync, type Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import type { Candidate } from "./decide.ts";
 import type { Origin } from "./generations.ts";
 import { remedies } from "./remedies.ts";
 import type { FilesSource as FilesSettings } from "./settings.ts";
@@ -29,12 +28,12 @@ export class FilesSource implements Source {
   readonly offer: string;
   readonly keyType = undefined;
   readonly forgotten = undefined;
+  readonly suggestion = undefined;
   readonly caAnswers = false;
   private readonly settings: FilesSettings;
   private readonly around: Surroundings;
   private seen = { key: "", at: 0, changedAt: 0 };
   private reading: Reading = { kind: "none" };
-  private refusal = "";
 
   constructor(settings: FilesSettings, around: Surroundings) {
     this.settings = settings;
@@ -168,12 +167,8 @@ export class FilesSource implements Source {
     );
   }
 
-  observe(candidate: Candidate): void {
-    const { journal } = this.around;
-    if (candidate.kind === "usable" && journal.lastError === this.refusal) journal.lastError = "";
-    if (candidate.kind !== "refused") return;
-    this.refusal = candidate.findings.map((finding) => this.explain(finding)).join(" ");
-    journal.lastError = this.refusal;
+  observe(): void {
+    // What is refused is certd's to tell.
   }
 
   work(): void {
@@ -185,7 +180,7 @@ export class FilesSource implements Source {
   }
 
   status(): SourceStatus {
-    const order = { running: false, reason: null, last: null, failures: 0, nextAt: null, renewAt: null };
+    const order = { running: false, reason: null, last: null, failures: 0, nextAt: null, renewal: null };
     return { order, ca: null };
   }
 }

@@ -44,7 +44,10 @@ function side(certificate: "own" | "shared"): HttpsSide {
       assert.ok(leaf);
       return Promise.resolve({ leaf });
     },
-    journal: new Journal((line) => log.push(line)),
+    journal: new Journal(
+      (line) => log.push(line),
+      () => now,
+    ),
     clock: () => now,
   });
 }

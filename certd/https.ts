@@ -2,9 +2,9 @@
 // moves Traefik to look again while it does not.
 import type { Generation, Origin } from "./generations.ts";
 import { duration, type Journal } from "./journal.ts";
-import type { ProbeResult } from "./probe.ts";
+import { probe, type ProbeResult } from "./probe.ts";
 import { passed, reminderBackoff, rerollBackoff } from "./schedule.ts";
-import type { Settings } from "./settings.ts";
+import type { Endpoint, Settings } from "./settings.ts";
 import type { HttpsLink } from "./source.ts";
 import type { TraefikFolder } from "./traefik.ts";
 import { covers, leafFacts, type LeafFacts } from "./validate.ts";
@@ -12,6 +12,18 @@ import { portName, PortWatch, served, type Watched, type WatchTarget } from "./w
 
 /** Choices that Traefik gets between its own certificate and the shared one before it is started without its own. */
 const MOST_CHOICES = 12;
+
+/** Whether a leaf serves a name now, and was not made by the proxy itself. */
+function serves(leaf: LeafFacts, name: string, now: number): boolean {
+  return covers(leaf.names, name) && !leaf.selfSigned && leaf.notBefore <= now && now < leaf.notAfter;
+}
+
+/** Whether HTTPS has a certificate for a name; `true` where nobody knows. Never rejects. */
+export async function certified(endpoint: Endpoint | undefined, name: string, now: number): Promise<boolean> {
+  if (endpoint === undefined) return true;
+  const result = await probe({ ...endpoint, mode: "implicit" }, name);
+  return "error" in result || serves(result.leaf, name, now);
+}
 
 export interface HttpsArgs {
   readonly settings: Pick<Settings, "names" | "https" | "traefik">;
@@ -123,8 +135,7 @@ export class HttpsSide implements HttpsLink {
 
   /** A leaf that HTTPS may keep: for the hostname, valid, and not made by the proxy itself. */
   private ownCertificate(leaf: LeafFacts): boolean {
-    const now = this.clock();
-    return covers(leaf.names, this.hostname) && !leaf.selfSigned && leaf.notBefore <= now && now < leaf.notAfter;
+    return serves(leaf, this.hostname, this.clock());
   }
 
   /**

@@ -18,14 +18,42 @@ export function generationName(number: number): string {
   return String(number).padStart(6, "0");
 }
 
+/** The first letter large, as a sentence begins. */
+export function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** Something that went wrong and has not gone well since. */
+export interface Failure {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  readonly cause: string;
+  readonly advice: string | undefined;
+}
+
 export class Journal {
   readonly log: (line: string) => void;
-  /** The last thing that went wrong; empty when nothing did since it last went well. */
-  lastError = "";
+  private readonly clock: () => number;
   private readonly said = new Map<string, string>();
+  private readonly failures = new Map<string, Failure>();
 
-  constructor(log: (line: string) => void) {
+  /** @param clock milliseconds since the epoch */
+  constructor(log: (line: string) => void, clock: () => number) {
     this.log = log;
+    this.clock = clock;
+  }
+
+  /** The latest failure that is not settled. */
+  get failure(): Failure | undefined {
+    return [...this.failures.values()].at(-1);
+  }
+
+  /** Notes that something went wrong. Saying so is another matter. */
+  fail(topic: string, cause: string, advice?: string): void {
+    const before = this.failures.get(topic);
+    if (before?.cause === cause) return;
+    this.failures.delete(topic);
+    this.failures.set(topic, { at: this.clock(), cause, advice });
   }
 
   /** Logs a sentence, but not twice in a row for the same topic. */
@@ -35,8 +63,9 @@ export class Journal {
     this.log(sentence);
   }
 
-  /** The topic is settled: the same sentence would be news again. */
+  /** The topic is settled: its failure is over, and the same sentence would be news again. */
   settle(topic: string): void {
     this.said.delete(topic);
+    this.failures.delete(topic);
   }
 }

@@ -23,6 +23,7 @@ try {
       certificates: "/etc/ssl/mail",
       traefik: "/etc/traefik/dynamic",
       traefikGroup: TRAEFIK_GROUP,
+      secrets: "/etc/vectis/secrets",
       volume: "/acme.sh",
       runtime: "/run/certd",
       command: "/usr/local/bin/acme.sh",

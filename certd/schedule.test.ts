@@ -4,7 +4,6 @@ import {
   caPollInterval,
   connectionBackoff,
   interruptionBackoff,
-  isPublicCa,
   orderBackoff,
   overdueTime,
   probeInterval,
@@ -140,16 +139,17 @@ describe("back-off", () => {
 });
 
 describe("who is asked how often", () => {
-  it("knows Let's Encrypt by its host, staging too, and nothing that only looks like it", () => {
-    assert.equal(isPublicCa("https://acme-v02.api.letsencrypt.org/directory"), true);
-    assert.equal(isPublicCa("https://acme-staging-v02.api.letsencrypt.org/directory"), true);
-    assert.equal(isPublicCa("https://notletsencrypt.org/directory"), false);
-    assert.equal(isPublicCa("https://ca.internal:14000/dir"), false);
+  it("asks a CA of one's own several times a minute, and another one when it wants to be asked", () => {
+    const HOUR = 60 * MINUTE;
+    assert.equal(caPollInterval(false, false, 6 * HOUR), 20_000);
+    assert.equal(caPollInterval(true, false, 4 * HOUR), 4 * HOUR);
+    assert.equal(caPollInterval(true, false, undefined), 6 * HOUR);
   });
 
-  it("asks a private CA several times a minute and a public one a few times a day", () => {
-    assert.ok(caPollInterval(false) <= 30_000);
-    assert.ok(caPollInterval(true) >= 4 * 3_600_000 && caPollInterval(true) <= 12 * 3_600_000);
+  it("leaves both alone as long as a refusal asks for it", () => {
+    assert.equal(caPollInterval(false, true, 5 * MINUTE), 5 * MINUTE);
+    assert.equal(caPollInterval(true, true, 5 * MINUTE), 5 * MINUTE);
+    assert.equal(caPollInterval(false, true, undefined), 20_000);
   });
 
   it("probes hard after a publication, less while a difference lasts, rarely when all is well", () => {

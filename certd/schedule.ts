@@ -91,19 +91,17 @@ export function passed(moment: number, now: number): boolean {
   return now >= moment || moment - now > DAY;
 }
 
-/** Whether a directory belongs to a public CA that must not be asked often. */
-export function isPublicCa(directory: string): boolean {
-  return /(^|\.)letsencrypt\.org$/.test(new URL(directory).hostname);
-}
-
 /** Wait before the CA's directory is tried again after the n-th attempt in a row (n >= 1) without an answer. */
 export function connectionBackoff(attempts: number, publicCa: boolean): number {
   return publicCa ? Math.min(MINUTE * 2 ** (attempts - 1), 30 * MINUTE) : ([2, 3, 5, 8][attempts - 1] ?? 10) * SECOND;
 }
 
-/** How often a CA is asked whether it still knows the certificate. */
-export function caPollInterval(publicCa: boolean): number {
-  return publicCa ? 6 * HOUR : 20 * SECOND;
+/**
+ * Wait before a CA is asked for renewal information again. A CA of one's own is asked every 20 s, whatever it says in a
+ * good answer: the same question shows whether it still knows the certificate. A refusal's Retry-After counts for both.
+ */
+export function caPollInterval(publicCa: boolean, refused: boolean, retryAfter: number | undefined): number {
+  return publicCa || (refused && retryAfter !== undefined) ? renewalInfoInterval(retryAfter) : 20 * SECOND;
 }
 
 /** Wait before Traefik is let choose again, for the n-th time (n >= 0), between its own and the shared certificate. */

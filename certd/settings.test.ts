@@ -23,7 +23,7 @@ const good: Settings = {
   keepGenerations: 4,
   traefik: { routes: "http: {}\n", certificate: "own" },
   api: { port: 8081 },
-  mtaStsPolicy: "version: STSv1\n",
+  mtaSts: { policy: "version: STSv1\n", routes: { "mta-sts.vectis.test": "http: {}\n" } },
 };
 
 function problems(value: unknown): readonly string[] {

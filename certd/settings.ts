@@ -176,6 +176,15 @@ const settings = v.strictObject(
     https: v.exactOptional(endpoint),
     /** Generations kept in the volume besides the current one's own, 2 to 20; default 3. */
     keepGenerations: v.optional(whole(2, 20), 3),
+    /** MTA-STS (RFC 8461): what the API serves, and by which routes it is reached. */
+    mtaSts: v.exactOptional(
+      v.strictObject({
+        /** Text of the policy, the same for every host. */
+        policy: text("version: STSv1"),
+        /** Traefik's dynamic configuration by policy host; each is used once its host has an address. */
+        routes: v.record(v.string(), text("http: {}")),
+      }),
+    ),
     /** What Traefik's watched folder is to hold. */
     traefik: v.exactOptional(
       v.strictObject({
@@ -187,8 +196,6 @@ const settings = v.strictObject(
     ),
     /** Where certd's HTTP API listens inside the network. */
     api: v.exactOptional(v.strictObject({ port })),
-    /** Text of the MTA-STS policy (RFC 8461) that the API serves. */
-    mtaStsPolicy: v.exactOptional(text("version: STSv1")),
   },
   "it must be one JSON object",
 );

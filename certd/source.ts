@@ -1,6 +1,6 @@
 // What produces certificates, seen from certd: something that offers a pair, and perhaps does work to have a better one.
 // Each kind lives in a file of its own; nothing else in certd knows the kinds apart.
-import type { Candidate, Decision } from "./decide.ts";
+import type { Candidate, Decision, Suggestion } from "./decide.ts";
 import type { Generation, Origin } from "./generations.ts";
 import type { Journal } from "./journal.ts";
 import type { Status } from "./status.ts";
@@ -53,6 +53,8 @@ export interface Source {
   readonly publicKeySha256?: string | undefined;
   /** SHA-256 of the leaf that the CA has forgotten; `undefined` if none. */
   readonly forgotten: string | undefined;
+  /** What the CA suggests about renewal; `undefined` if nothing, or if there is no CA. */
+  readonly suggestion: Suggestion | undefined;
   /** Whether there is a CA and it answered the last time. */
   readonly caAnswers: boolean;
   /** Makes ready; called once, before the first `read`. */

@@ -1,14 +1,15 @@
 // What certd remembers across restarts about its dealings with one CA; one small file in that CA's home.
 import { readFileSync } from "node:fs";
 import { replaceFile } from "./files.ts";
-import type { Attempts } from "./decide.ts";
+import type { Attempts, Suggestion } from "./decide.ts";
 
 export interface LastOrder {
   /** Milliseconds since the epoch. */
   readonly at: number;
   readonly ok: boolean;
-  /** Why it failed; empty if it did not. */
+  /** Why it failed, and what a person can do; empty if it did not. */
   readonly cause: string;
+  readonly advice: string;
 }
 
 export interface CaState extends Attempts {
@@ -24,6 +25,8 @@ export interface CaState extends Attempts {
   readonly forgotten: string;
   /** The number that `ca-epoch` must say; 0 before the first time. */
   readonly epoch: number;
+  /** The CA's latest suggestion, kept so that a plan does not change while the CA is away. */
+  readonly suggestion: Suggestion | null;
 }
 
 const FRESH: CaState = {
@@ -31,6 +34,7 @@ const FRESH: CaState = {
   lastFailureAt: 0,
   interruptions: 0,
   lastStartAt: 0,
+  retryAt: 0,
   wanted: "",
   ordering: false,
   lastOrder: null,
@@ -38,6 +42,7 @@ const FRESH: CaState = {
   seenLeaf: "",
   forgotten: "",
   epoch: 0,
+  suggestion: null,
 };
 
 export class StateFile {

@@ -36,6 +36,24 @@ export interface PortStatus {
   readonly checkedAt: string | null;
 }
 
+/** Something that went wrong: why, and what a person can do. */
+export interface FailureStatus {
+  readonly at: string;
+  readonly cause: string;
+  /** `null` where nothing can be said beyond the cause. */
+  readonly advice: string | null;
+}
+
+/** When the certificate in use will be renewed, and on whose word. */
+export interface RenewalStatus {
+  readonly at: string;
+  /** `ari`: inside the window that the CA suggests (RFC 9773). `lifetime`: at a fraction of the lifetime. */
+  readonly basis: "ari" | "lifetime";
+  readonly window: { readonly start: string; readonly end: string } | null;
+  /** A page of the CA that tells why, if it names one. */
+  readonly explanationUrl: string | null;
+}
+
 export interface Status {
   readonly version: 1;
   readonly state: OverallState;
@@ -50,11 +68,18 @@ export interface Status {
     readonly running: boolean;
     /** Why a certificate is wanted now; `null` if none is. */
     readonly reason: string | null;
-    readonly last: { readonly at: string; readonly ok: boolean; readonly cause: string } | null;
+    readonly last: {
+      readonly at: string;
+      readonly ok: boolean;
+      /** Why it failed, and what a person can do; empty if it did not fail. */
+      readonly cause: string;
+      readonly advice: string;
+    } | null;
     readonly failures: number;
     /** When the next order is allowed, if one is wanted. */
     readonly nextAt: string | null;
-    readonly renewAt: string | null;
+    /** `null` while no certificate is usable, and for sources that do not order. */
+    readonly renewal: RenewalStatus | null;
   };
   /** The ACME CA; `null` where certificates come from elsewhere. */
   readonly ca: {
@@ -62,7 +87,8 @@ export interface Status {
     readonly answers: boolean | null;
     readonly checkedAt: string | null;
   } | null;
-  readonly lastError: string | null;
+  /** The last thing that went wrong, until it goes well again. */
+  readonly lastError: FailureStatus | null;
 }
 
 /** ISO 8601 text for milliseconds since the epoch. */

@@ -1,10 +1,11 @@
 // The folder that Traefik watches, all of which certd writes; Traefik itself reads it only.
 //   vectis.yml       the routes, as the stack renders them
 //   certificate.yml  the published pair, where HTTPS serves it too
+//   host-NAME.yml    the route of an MTA-STS policy host, once it has an address
 //   certd.yml        a marker whose change makes Traefik look at everything again
 //   ca-epoch         a number whose change makes Traefik's follower start it afresh with an empty certificate store
 // Each file is replaced whole by one rename.
-import { readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { replaceFile } from "./files.ts";
 import type { Pair } from "./validate.ts";
@@ -13,6 +14,7 @@ const ROUTES_FILE = "vectis.yml";
 const SHARED_FILE = "certificate.yml";
 const MARKER_FILE = "certd.yml";
 const EPOCH_FILE = "ca-epoch";
+const HOST_FILE = /^host-(.+)\.yml$/;
 
 /** The name of the resolver in Traefik's static configuration by which it has a certificate of its own. */
 export const TRAEFIK_RESOLVER = "acme";
@@ -125,6 +127,20 @@ export class TraefikFolder {
     const marker = Number(/X-Vectis-Marker: "(\d+)"/.exec(this.read(MARKER_FILE))?.[1] ?? 0) + 1;
     replaceFile(join(this.folder, MARKER_FILE), renderMarker(marker), 0o644, false);
     return marker;
+  }
+
+  /** Hosts that have a route of their own. */
+  hosts(): string[] {
+    return readdirSync(this.folder).flatMap((name) => HOST_FILE.exec(name)?.[1] ?? []);
+  }
+
+  /** Writes the route of a host, or takes it away; whether that changed anything. */
+  setHost(host: string, route: string | undefined): boolean {
+    const name = `host-${host}.yml`;
+    if (this.read(name) === (route ?? "")) return false;
+    if (route === undefined) rmSync(join(this.folder, name), { force: true });
+    else replaceFile(join(this.folder, name), route, 0o644, false);
+    return true;
   }
 
   /** What `ca-epoch` says; 0 if there is none yet. */

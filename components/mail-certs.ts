@@ -1,5 +1,6 @@
 // The mail certificate: its volume, and the sidecar (acme.sh driven by certd) that orders, checks and publishes it.
 // Who reads the volume is none of its business.
+import { createHash } from "node:crypto";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type { Settings as CertdSettings } from "../certd/settings.ts";
@@ -31,8 +32,16 @@ export interface MailCertsArgs {
   readonly customFolder?: string | undefined;
   /** What the stack's own CA has issued, as PEM texts, if certificates come from it. */
   readonly internal?: { readonly fullchain: pulumi.Input<string>; readonly privkey: pulumi.Input<string> } | undefined;
+  /** `sha256` of the health API's bearer token; becomes such a file too. Default: none, and the API is off. */
+  readonly healthTokenSha256?: pulumi.Input<string> | undefined;
 }
 
+/** What leaves the stack of a token that is only compared: its SHA-256 in hex, as a secret. */
+export function sha256(token: string): pulumi.Output<string> {
+  return pulumi.secret(createHash("sha256").update(token).digest("hex"));
+}
+
+/** The files that only certd reads; it runs as the container's root, without any capability. */
 const secrets = "/etc/vectis/secrets";
 
 /** Where the sidecar finds the key to order with. */
@@ -69,6 +78,7 @@ export class MailCerts extends pulumi.ComponentResource {
     const files: ConfigFile[] = [
       ...secret(`${secrets}/cloudflare-token`, args.challengeToken),
       ...secret(mailKeyFile, args.mailKey),
+      ...secret(`${secrets}/health-token.sha256`, args.healthTokenSha256),
       ...secret(internalFiles.privkey, args.internal?.privkey),
       ...(args.internal === undefined ? [] : [{ path: internalFiles.fullchain, content: args.internal.fullchain }]),
     ];

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "yaml";
 import { tlsPolicies } from "./tls-policy.ts";
-import { traefikDynamic, traefikStatic, type TraefikConfig } from "./traefik.ts";
+import { mtaStsRoute, traefikDynamic, traefikStatic, type TraefikConfig } from "./traefik.ts";
 
 const config: TraefikConfig = {
   hostname: "mail.example.com",
@@ -10,6 +10,7 @@ const config: TraefikConfig = {
   sidecarUrl: "http://acme:8080",
   certificate: "own",
   port80: "open",
+  apiUrl: "http://acme:8081",
   acme: { directory: "https://ca.example.com/directory", keyType: "ec-256" },
   policy: tlsPolicies.intermediate,
 };
@@ -18,11 +19,16 @@ interface Router {
   entryPoints: string[];
   rule: string;
   priority?: number;
+  middlewares?: string[];
   service: string;
   tls?: { certResolver: string };
 }
 const dynamic = parse(traefikDynamic(config)) as {
-  http: { routers: Record<string, Router>; services: Record<string, { failover?: unknown }> };
+  http: {
+    routers: Record<string, Router>;
+    services: Record<string, { failover?: unknown }>;
+    middlewares: Record<string, { rateLimit?: unknown }>;
+  };
 };
 const { routers, services } = dynamic.http;
 const dynamicOf = (change: Partial<TraefikConfig>) =>
@@ -77,6 +83,33 @@ test("S14: the lifetime of the CA's certificates reaches Traefik in whole hours"
   }
 });
 
+test("S17: the API is behind the host's name and a rate limit; no other path of certd is reachable", () => {
+  const { api } = routers;
+  assert.equal(api?.rule, "Host(`mail.example.com`) && (PathPrefix(`/api/`) || Path(`/metrics`))");
+  assert.deepEqual(api.middlewares, ["api-rate", "hsts"]);
+  const rate = dynamic.http.middlewares["api-rate"]?.rateLimit;
+  assert.deepEqual(rate, { average: 1, period: "1s", burst: 10 });
+  const toCertd = Object.entries(routers).filter(([, { service }]) => service === "certd-api");
+  assert.deepEqual(
+    toCertd.map(([name]) => name),
+    ["api"],
+  );
+});
+
+test("a policy host has its one path, its own certificate, and a file of its own", () => {
+  const { http } = parse(mtaStsRoute("mta-sts.example.com")) as { http: { routers: Record<string, Router> } };
+  assert.deepEqual(http, {
+    routers: {
+      "mta-sts.example.com": {
+        entryPoints: ["websecure"],
+        rule: "Host(`mta-sts.example.com`) && Path(`/.well-known/mta-sts.txt`)",
+        service: "certd-api",
+        tls: { certResolver: "acme" },
+      },
+    },
+  });
+});
+
 test("a private CA's roots reach the resolver as a file", () => {
   const text = traefikStatic({ ...config, acme: { ...config.acme, caBundle: "PEM" } });
   assert.match(text, /caCertificates:\s+- \/etc\/traefik\/ca\.pem/);
@@ -89,8 +122,8 @@ test("where HTTPS shares the mail certificate, no router asks for another; Traef
 
 test("with port 80 closed Traefik proves itself on 443, and nothing routes challenges", () => {
   const { http } = dynamicOf({ port80: "closed" });
-  assert.deepEqual(Object.keys(http.routers), ["ping"]);
-  assert.equal(http.services, undefined);
+  assert.deepEqual(Object.keys(http.routers), ["ping", "api"]);
+  assert.deepEqual(Object.keys(http.services ?? {}), ["certd-api"]);
   const text = traefikStatic({ ...config, port80: "closed" });
   assert.match(text, /tlsChallenge: \{\}/);
   assert.doesNotMatch(text, /httpChallenge/);

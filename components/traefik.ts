@@ -32,6 +32,8 @@ export interface TraefikConfig {
   readonly mailNames: readonly string[];
   /** Where the sidecar answers challenges while it orders, for example `http://acme:8080`. */
   readonly sidecarUrl: string;
+  /** Where certd's API answers (health, metrics, MTA-STS policy), for example `http://acme:8081`. */
+  readonly apiUrl: string;
   readonly acme: AcmeResolver;
   /** Whether HTTPS has a certificate of its own, or serves the mail ports' (certd hands it over then). */
   readonly certificate: "own" | "shared";
@@ -100,9 +102,40 @@ export function traefikDynamic(config: TraefikConfig): string {
           service: "ping@internal",
           tls: hostTls(config),
         },
+        api: {
+          entryPoints: ["websecure"],
+          rule: `Host(\`${config.hostname}\`) && (PathPrefix(\`/api/\`) || Path(\`/metrics\`))`,
+          middlewares: ["api-rate", "hsts"],
+          service: "certd-api",
+          tls: hostTls(config),
+        },
       },
-      middlewares: { hsts: { headers: { stsSeconds: 63072000 } } },
-      ...(challenges === undefined ? {} : { services: challenges.services }),
+      middlewares: {
+        hsts: { headers: { stsSeconds: 63072000 } },
+        // For each client address: enough for a monitor, too little for guessing tokens.
+        "api-rate": { rateLimit: { average: 1, period: "1s", burst: 10 } },
+      },
+      services: { ...challenges?.services, "certd-api": { loadBalancer: { servers: [{ url: config.apiUrl }] } } },
+    },
+  });
+}
+
+/**
+ * Dynamic configuration that serves the MTA-STS policy at one more host, under a certificate of that host's own (RFC 8461
+ * section 3.3). A file for each host: certd puts it in place once the host has an address, because until then every
+ * order for it would fail.
+ */
+export function mtaStsRoute(host: string): string {
+  return yaml({
+    http: {
+      routers: {
+        [host]: {
+          entryPoints: ["websecure"],
+          rule: `Host(\`${host}\`) && Path(\`/.well-known/mta-sts.txt\`)`,
+          service: "certd-api",
+          tls: { certResolver: resolver },
+        },
+      },
     },
   });
 }

@@ -5,7 +5,7 @@ import { ChallengeToken } from "../components/challenge-token.ts";
 import { Dovecot } from "../components/dovecot.ts";
 import { HostNetwork } from "../components/host-network.ts";
 import { InternalCa } from "../components/internal-ca.ts";
-import { MailCerts } from "../components/mail-certs.ts";
+import { MailCerts, sha256 } from "../components/mail-certs.ts";
 import { MailKeys } from "../components/mail-keys.ts";
 import { Postfix } from "../components/postfix.ts";
 import { MailRecords } from "../components/records.ts";
@@ -108,6 +108,7 @@ const mailCerts = new MailCerts("acme", {
   mailKey: mailKeys?.currentKey,
   customFolder: plan.customFolder,
   internal: ownCa,
+  healthTokenSha256: settings.healthToken === undefined ? undefined : sha256(settings.healthToken),
 });
 const traefik = new Traefik("traefik", {
   ...common("traefik"),

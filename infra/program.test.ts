@@ -1,6 +1,6 @@
 // The whole program under mocks: which resources it declares, with which inputs.
 import assert from "node:assert/strict";
-import { generateKeyPairSync } from "node:crypto";
+import { createHash, generateKeyPairSync } from "node:crypto";
 import { before, test } from "node:test";
 import * as pulumi from "@pulumi/pulumi";
 
@@ -35,6 +35,7 @@ interface ContainerInputs {
 
 const declared: Declared[] = [];
 const hash = "{SHA512-CRYPT}$6$salt$a-hash-that-must-stay-secret";
+const token = "a-health-token-that-must-stay-secret";
 /** Key by which the engine marks a secret value. */
 const secretKey = "4dabf18193072939515e22adb298388d";
 
@@ -63,6 +64,7 @@ before(async () => {
     "vectis:domains": '["example.com"]',
     "vectis:tls": '{"provider":"letsencrypt","acme":{"directory":"staging"}}',
     "vectis:publish": '{"address":"192.0.2.25","networks":["backbone"]}',
+    "vectis:healthToken": token,
     "vectis:mailboxes": JSON.stringify([{ address: "a@example.com", passwordHash: hash }]),
     // The checks before a change look neither at this machine's ports nor beyond it.
     "vectis:resolvers": '["127.0.0.1"]',
@@ -165,6 +167,17 @@ test("password hashes are a secret of their own: Dovecot's settings stay readabl
   assert.ok(!JSON.stringify(dovecot.envs).includes(secretKey));
   for (const { name, type, inputs } of declared) {
     if (name !== "dovecot") assert.ok(!JSON.stringify(inputs).includes(hash), `${type} ${name}`);
+  }
+});
+
+test("of the health token only the hash leaves the stack, as a secret file that certd alone reads", () => {
+  const hashed = createHash("sha256").update(token).digest("hex");
+  const uploads = JSON.stringify(containers().get("acme")?.uploads);
+  assert.ok(uploads.includes(secretKey));
+  assert.match(uploads, new RegExp(`${hashed}.*health-token\\.sha256","permissions":"0600"`));
+  for (const { name, type, inputs } of declared) {
+    assert.ok(!JSON.stringify(inputs).includes(token), `${type} ${name}`);
+    if (!name.startsWith("acme")) assert.ok(!JSON.stringify(inputs).includes(hashed), `${type} ${name}`);
   }
 });
 

@@ -4,9 +4,10 @@ import type { PublishedPort } from "../components/container.ts";
 import type { DovecotConfig, Mailbox } from "../components/dovecot.ts";
 import type { InternalCaArgs } from "../components/internal-ca.ts";
 import { customFolder, internalFiles, mailKeyFile } from "../components/mail-certs.ts";
+import { mtaStsHost, mtaStsPolicy } from "../components/mail-records.ts";
 import type { PostfixConfig } from "../components/postfix.ts";
 import { tlsPolicies } from "../components/tls-policy.ts";
-import { traefikDynamic, type TraefikConfig } from "../components/traefik.ts";
+import { mtaStsRoute, traefikDynamic, type TraefikConfig } from "../components/traefik.ts";
 import type { Settings } from "./config.ts";
 import type { ServiceName } from "./images.ts";
 
@@ -31,6 +32,9 @@ export const endpoints = [
 
 /** Port of the sidecar's challenge server, inside the network only. */
 const challengePort = 8080;
+
+/** Port of certd's API, inside the network only. */
+const apiPort = 8081;
 
 /** Published generations that stay for readers of the last one and for rollback. */
 const keepGenerations = 3;
@@ -65,7 +69,7 @@ export interface Topology {
 }
 
 export function topology(settings: Settings): Topology {
-  const { name, hostname, domains, tls, publish, mailboxes } = settings;
+  const { name, hostname, domains, tls, dns, publish, mailboxes } = settings;
   const published = ({ port }: Endpoint): PublishedPort => ({
     internal: port,
     external: port + publish.portOffset,
@@ -80,6 +84,7 @@ export function topology(settings: Settings): Topology {
     hostname,
     mailNames: certificateNames.filter((name) => !name.startsWith("*.")),
     sidecarUrl: `http://acme:${challengePort}`,
+    apiUrl: `http://acme:${apiPort}`,
     acme: {
       directory: tls.acme.directory,
       caBundle: tls.acme.caBundle,
@@ -134,6 +139,15 @@ export function topology(settings: Settings): Topology {
           mode: mode === "starttls" ? "starttls-smtp" : "implicit",
         })),
       https: { host: "traefik", port: 443 },
+      api: { port: apiPort },
+      ...(dns.mtaSts === "off"
+        ? {}
+        : {
+            mtaSts: {
+              policy: mtaStsPolicy(dns.mtaSts, hostname),
+              routes: Object.fromEntries(domains.map(mtaStsHost).map((host) => [host, mtaStsRoute(host)])),
+            },
+          }),
       keepGenerations,
       traefik: { routes: traefikDynamic(traefik), certificate: traefik.certificate },
     },

@@ -70,6 +70,11 @@ describe("review", () => {
         containers: ["acme", "traefik"],
       },
       {
+        what: "the health token",
+        change: () => ({ "vectis:healthToken": "another-health-token" }),
+        containers: ["acme"],
+      },
+      {
         what: "the port offset",
         change: () => ({ "vectis:publish": { ...value<object>("vectis:publish"), portOffset: 50_000 } }),
         containers: ["dovecot", "postfix", "traefik"],

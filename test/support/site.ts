@@ -43,7 +43,13 @@ export class Lab {
   readonly sinks: { readonly tls: Sink; readonly plain: Sink };
   readonly #management: number;
 
-  constructor(name: string, folder: string, subnet: string, management: number) {
+  constructor(
+    name: string,
+    folder: string,
+    subnet: string,
+    management: number,
+    config: Readonly<Record<string, unknown>>,
+  ) {
     this.name = name;
     this.#management = management;
     const at = labAddresses(subnet);
@@ -55,7 +61,7 @@ export class Lab {
       plain: { container: `${name}-sink-plain`, domain: `plain.${sinkZone}` },
     };
     this.project = new TestProject(join(projectRoot, "lab"), folder, {
-      config: { "vectis-lab:name": name, "vectis-lab:subnet": subnet, "vectis-lab:publish": management },
+      config: { "vectis-lab:name": name, "vectis-lab:subnet": subnet, "vectis-lab:publish": management, ...config },
     });
   }
 
@@ -99,10 +105,10 @@ export class Lab {
     return {
       orders: count(/ Added order "/g),
       failedAuthorisations: count(/ authz \S+ set INVALID /g),
-      issued: [...log.matchAll(/^(\S+) .*Issued certificate serial \S+ for order (\S+)/gm)].map(
-        ([, issuedAt = "", order = ""]) => {
+      issued: [...log.matchAll(/^(\S+) .*Issued certificate serial (\S+) for order (\S+)/gm)].map(
+        ([, issuedAt = "", serial = "", order = ""]) => {
           const orderedAt = new RegExp(`^(\\S+) .*Added order "${order}"`, "m").exec(log)?.[1] ?? "";
-          return { orderedAt: Date.parse(orderedAt), issuedAt: Date.parse(issuedAt) };
+          return { serial: serial.toUpperCase(), orderedAt: Date.parse(orderedAt), issuedAt: Date.parse(issuedAt) };
         },
       ),
     };
@@ -115,11 +121,18 @@ export interface Sink {
   readonly domain: string;
 }
 
+export interface Issued {
+  /** As the prober writes it. */
+  readonly serial: string;
+  readonly orderedAt: number;
+  readonly issuedAt: number;
+}
+
 export interface Ledger {
   readonly orders: number;
   readonly failedAuthorisations: number;
   /** In the order in which they were issued; times in milliseconds since the epoch. */
-  readonly issued: readonly { readonly orderedAt: number; readonly issuedAt: number }[];
+  readonly issued: readonly Issued[];
 }
 
 /** The product's containers, by what they do. */
@@ -143,8 +156,11 @@ export class Site {
     this.stack = stack;
   }
 
-  /** Brings the lab up and prepares the product's stack, which is not brought up yet. `group` is a short name. */
-  static async prepare(group: string): Promise<Site> {
+  /**
+   * Brings the lab up and prepares the product's stack, which is not brought up yet. `group` is a short name,
+   * `labConfig` stack configuration of the lab beyond what it needs.
+   */
+  static async prepare(group: string, labConfig: Readonly<Record<string, unknown>> = {}): Promise<Site> {
     await removeLeftovers();
     execFileSync(join(projectRoot, "lab", "https-ca"));
     const name = `${prefix}${group}`;
@@ -153,7 +169,7 @@ export class Site {
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder);
     const offset = await freeOffset();
-    const lab = new Lab(labName, join(folder, "lab"), await freeSubnet(), offset + managementPort);
+    const lab = new Lab(labName, join(folder, "lab"), await freeSubnet(), offset + managementPort, labConfig);
     const site = new Site(
       name,
       folder,
@@ -172,6 +188,8 @@ export class Site {
     const site = await Site.prepare(group);
     await site.up();
     await site.asExpected();
+    // The last that Traefik orders; until then orders may still begin.
+    await site.policy();
     return site;
   }
 
@@ -218,6 +236,28 @@ export class Site {
       const sidecar = (await logs(this.containers.acme)).trimEnd().split("\n").slice(-20).join("\n");
       throw new Error(`${String(error)}: ${last}\nThe sidecar says:\n${sidecar}`, { cause: error });
     }
+  }
+
+  /** Waits until the MTA-STS policy is served under the policy host's own certificate, and returns it. */
+  async policy(): Promise<string> {
+    const { endpoints, ca } = await this.target();
+    const [domain] = this.stack.config["vectis:domains"] as readonly string[];
+    const servername = `mta-sts.${domain}`;
+    const { host, port } = endpoints.https;
+    const options = { host, port, path: "/.well-known/mta-sts.txt", headers: { host: servername }, servername, ca };
+    return until(`the policy at ${servername}`, () => {
+      return new Promise<string>((resolve, reject) => {
+        const request = get({ ...options, agent: false, timeout: 5_000 }, (response) => {
+          let text = "";
+          response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+          response.on("end", () =>
+            response.statusCode === 200 ? resolve(text) : reject(new Error(`answered with ${response.statusCode}`)),
+          );
+        });
+        request.on("timeout", () => request.destroy(new Error("no answer")));
+        request.on("error", reject);
+      });
+    });
   }
 
   /** Waits until Docker calls every container of the product healthy. */
