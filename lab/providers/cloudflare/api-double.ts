@@ -1,4 +1,5 @@
-// A Cloudflare API for tests: keeps records and tokens in memory, normalises as the recorded answers need it, logs every request.
+// A Cloudflare API for tests of the plugin: keeps records and tokens in memory, logs every request, and is as lenient as the
+// double that the official plugin was recorded against. The strict one, with scopes and a DNS server, is lab/cloudflare/.
 import { randomBytes } from "node:crypto";
 import { createServer, type RequestListener, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
