@@ -132,6 +132,28 @@ describe("a stack with zones at Cloudflare", () => {
   });
 });
 
+describe("a stack with the operator's own certificate", () => {
+  const tls =
+    '{"provider":"custom","certPath":"/c/fullchain.pem","keyPath":"/c/privkey.pem","names":["imap.example.com"]}';
+
+  it("has its files checked for all names, and orders nothing", () => {
+    const { custom, acme } = subjectOf(parseSettings({ ...config, "vectis:tls": tls }));
+    assert.deepEqual(custom, {
+      certPath: "/c/fullchain.pem",
+      keyPath: "/c/privkey.pem",
+      names: ["mail.example.com", "imap.example.com"],
+      policyHosts: [],
+    });
+    assert.equal(acme, undefined);
+  });
+
+  it("has them checked for the hosts of the MTA-STS policy too where the stack announces one", () => {
+    const dns = '{"provider":"cloudflare","zones":{"example.com":"023e105f4ecef8ad9ca31a8372d0c353"}}';
+    const own = { ...config, "vectis:domains": '["example.com"]', "vectis:dns": dns, "vectis:tls": tls };
+    assert.deepEqual(subjectOf(parseSettings(own)).custom?.policyHosts, ["mta-sts.example.com"]);
+  });
+});
+
 describe("judge", () => {
   it("finds nothing where nothing is known to be wrong", () => {
     assert.deepEqual(judge(about, nothing), []);
@@ -142,7 +164,7 @@ describe("judge", () => {
       ...about,
       extraNames: ["*.example.com", "imap.example.com"],
       addresses: ["192.0.2.25"],
-      custom: { certPath: "/c/fullchain.pem", keyPath: "/c/privkey.pem", names: ["mail.example.com"] },
+      custom: { certPath: "/c/fullchain.pem", keyPath: "/c/privkey.pem", names: ["mail.example.com"], policyHosts: [] },
     };
     const facts: Facts = {
       ...nothing,
@@ -177,7 +199,7 @@ describe("judge", () => {
 
   it("says what cannot be seen on a remote Docker host", () => {
     const facts: Facts = { ...nothing, docker: { is: "remote", address: "ssh://mx1" } };
-    const custom = { certPath: "/c/fullchain.pem", keyPath: "/c/privkey.pem", names: [] };
+    const custom = { certPath: "/c/fullchain.pem", keyPath: "/c/privkey.pem", names: [], policyHosts: [] };
     assert.deepEqual(
       [judge(about, facts), judge({ ...about, custom }, facts)].map(([finding]) => finding?.problem),
       [

@@ -107,6 +107,7 @@ export function subject(
             certPath: `${tls.folder}/${tls.certFile}`,
             keyPath: `${tls.folder}/${tls.keyFile}`,
             names: plan.certificateNames,
+            policyHosts: zones === undefined ? [] : records.mtaStsHosts,
           }
         : undefined,
     zoneAccess: zones && (cloudflare.token !== undefined ? "token" : cloudflare.globalKey ? "global-key" : "nothing"),

@@ -1,8 +1,12 @@
 // Checks before a change: what is wrong with ports, DNS, tokens and files stops a preview and an update with one list (B8).
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { TestPki } from "../certd/test-pki.ts";
 import { inspect } from "./support/docker.ts";
 import { sharedSite } from "./support/shared.ts";
 import { roles, type Site } from "./support/site.ts";
@@ -62,6 +66,60 @@ describe("checks before a change", () => {
       ),
       new RegExp(`puts imaps on \\S+, which the container ${site.containers.dovecot} of the stack`),
     );
+  });
+
+  describe("on the operator's own certificate", () => {
+    const pki = new TestPki();
+    const folder = mkdtempSync(join(tmpdir(), "vectis-custom-"));
+    const [certPath, keyPath] = [join(folder, "fullchain.pem"), join(folder, "privkey.pem")];
+    const root = pki.issue({ subject: "/CN=Root", ca: true });
+    const middle = pki.issue({ subject: "/CN=Middle", ca: true, by: root });
+    const stranger = pki.issue({ subject: "/CN=Stranger", ca: true });
+    const leafOf = { subject: "/", by: middle, names: ["mail.vectis.test"], usage: "serverAuth" };
+    const [leaf, other, elsewhere, client, expired] = [
+      pki.issue(leafOf),
+      pki.issue(leafOf),
+      pki.issue({ ...leafOf, names: ["mail.example.com"] }),
+      pki.issue({ ...leafOf, usage: "clientAuth" }),
+      pki.issue({ ...leafOf, days: -1 }),
+    ];
+    after(() => {
+      pki.remove();
+      rmSync(folder, { recursive: true });
+    });
+
+    /** What is said about a pair, without the files' paths. */
+    async function judged(fullchain: string | undefined, privkey: string): Promise<string> {
+      rmSync(certPath, { force: true });
+      if (fullchain !== undefined) writeFileSync(certPath, fullchain);
+      writeFileSync(keyPath, privkey, { mode: 0o600 });
+      const tls = { ...(site.stack.config["vectis:tls"] as object), provider: "custom", certPath, keyPath };
+      return (await refused({ "vectis:tls": tls })).replaceAll(`${folder}/`, "");
+    }
+
+    it("name everything that is wrong with it, in one list (S20, B8)", async () => {
+      says(
+        await judged(elsewhere.pem + stranger.pem, other.key),
+        /vectis:tls\.keyPath \(privkey\.pem\): The private key does not belong to mail\.example\.com\./,
+        /vectis:tls\.certPath \(fullchain\.pem\): The certificate does not cover mail\.vectis\.test; it covers mail\.example\.com\./,
+        /vectis:tls\.certPath \(fullchain\.pem\): The certificate CN=Stranger does not belong to the chain/,
+        /vectis:tls\.certPath \(fullchain\.pem\): The intermediate certificate "CN=Middle" .* is missing from the chain\./,
+      );
+    });
+
+    it("tell each kind of bad certificate from the others (S20)", async () => {
+      says(await judged(undefined, leaf.key), /tls\.certPath names fullchain\.pem, which does not exist on this host/);
+      says(
+        await judged(leaf.pem + middle.pem, "no key"),
+        /tls\.keyPath \(privkey\.pem\): The private key cannot be read/,
+      );
+      says(
+        await judged(middle.pem + leaf.pem, leaf.key),
+        /The chain is in the wrong order; it must be: mail\.vectis\.test \| CN=Middle/,
+      );
+      says(await judged(client.pem + middle.pem, client.key), /may not be used by servers \(EKU lacks serverAuth\)/);
+      says(await judged(expired.pem + middle.pem, expired.key), /The certificate mail\.vectis\.test expired on 20/);
+    });
   });
 
   describe("where somebody else makes the records", () => {

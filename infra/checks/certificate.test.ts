@@ -41,6 +41,7 @@ interface Case {
   readonly certificate?: FileFact;
   readonly key?: FileFact;
   readonly names?: readonly string[];
+  readonly policyHosts?: readonly string[];
   readonly now?: number;
   readonly expected: readonly string[];
 }
@@ -221,6 +222,14 @@ const cases: readonly Case[] = [
     ],
   },
   {
+    title: "a policy host that is not covered",
+    policyHosts: [host, "mta-sts.example.com"],
+    expected: [
+      `warning vectis:dns.mtaSts announces a policy at mta-sts.example.com, which the certificate in ${certPath} does not ` +
+        "cover: no sender can fetch it; order a certificate with that name too, or set the key to off",
+    ],
+  },
+  {
     title: "everything at once",
     certificate: file(leaf.pem + stranger.pem),
     key: file(other.key),
@@ -237,9 +246,10 @@ const cases: readonly Case[] = [
 ];
 
 describe("certificateFindings", () => {
-  for (const { title, certificate = chained(leaf), key = file(leaf.key), names = [host], now: at, expected } of cases) {
+  for (const { title, certificate = chained(leaf), key = file(leaf.key), now: at, expected, ...files } of cases) {
     it(`${expected.length === 0 ? "accepts" : "names"} ${title}`, () => {
-      const found = certificateFindings({ certPath, keyPath, names }, { certificate, key }, at ?? now);
+      const wanted = { certPath, keyPath, names: files.names ?? [host], policyHosts: files.policyHosts ?? [] };
+      const found = certificateFindings(wanted, { certificate, key }, at ?? now);
       assert.deepEqual(
         found.map((finding) => `${finding.severity} ${finding.key} ${finding.problem}`),
         expected,
@@ -249,7 +259,7 @@ describe("certificateFindings", () => {
 
   it("names a certificate that is not valid yet", () => {
     const facts = { certificate: chained(leaf), key: file(leaf.key) };
-    const found = certificateFindings({ certPath, keyPath, names: [host] }, facts, now - 10 * day);
+    const found = certificateFindings({ certPath, keyPath, names: [host], policyHosts: [] }, facts, now - 10 * day);
     assert.match(
       found[0]?.problem ?? "",
       /: The certificate mail\.example\.com is valid only from \S+; is the clock right\? Put a certificate there that is valid now\.$/,

@@ -1,6 +1,6 @@
 // Judges the files of tls.provider custom, with the same code that certd runs before it publishes.
 import { remedies } from "../../certd/remedies.ts";
-import { leafFacts, validatePair, type Pair } from "../../certd/validate.ts";
+import { covers, leafFacts, validatePair, type Pair } from "../../certd/validate.ts";
 import type { CustomFacts, FileFact } from "../facts/files.ts";
 import { error, warning, type Finding } from "./finding.ts";
 
@@ -9,6 +9,8 @@ export interface CustomFiles {
   readonly keyPath: string;
   /** Names that the certificate must cover. */
   readonly names: readonly string[];
+  /** Hosts at which the stack announces an MTA-STS policy; HTTPS serves the same certificate there. */
+  readonly policyHosts: readonly string[];
   /** PEM roots whose directly issued leaves need no intermediate; default none. */
   readonly trustedRoots?: string;
 }
@@ -42,6 +44,7 @@ export function certificateFindings(files: CustomFiles, facts: CustomFacts, now:
     ...modeFindings(files.keyPath, facts.key),
     ...judged,
     ...expiryFindings(files.certPath, pair.fullchain, now),
+    ...policyFindings(files, pair.fullchain),
   ];
 }
 
@@ -81,4 +84,19 @@ function expiryFindings(path: string, fullchain: string, now: number): Finding[]
   const name = leaf.names[0] ?? leaf.subject;
   const span = days === 1 ? "1 day" : `${days} days`;
   return [warning(certKey, `(${path}): The certificate of ${name} expires in ${span} (${when}). Replace the file.`)];
+}
+
+/** A sender that cannot fetch a policy over verified HTTPS has none (RFC 8461 section 3.3). */
+function policyFindings({ certPath, policyHosts }: CustomFiles, fullchain: string): Finding[] {
+  const names = leafFacts(fullchain)?.names;
+  if (names === undefined) return [];
+  return policyHosts
+    .filter((host) => !covers(names, host))
+    .map((host) =>
+      warning(
+        "vectis:dns.mtaSts",
+        `announces a policy at ${host}, which the certificate in ${certPath} does not cover: no sender can fetch it; ` +
+          "order a certificate with that name too, or set the key to off",
+      ),
+    );
 }
