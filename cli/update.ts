@@ -3,6 +3,7 @@
 import { createInterface } from "node:readline/promises";
 import { LocalWorkspace, Stack, type EngineEvent, type OutputMap } from "@pulumi/pulumi/automation/index.js";
 import { exitCodes, UserError, type ExitCode } from "./errors.ts";
+import { sidecar, type Offer } from "./offer.ts";
 import { progress, result } from "./output.ts";
 import { projectFolder, pulumiError, stackName } from "./pulumi.ts";
 import { parseOutputs } from "./stack.ts";
@@ -34,7 +35,8 @@ export async function up(
     return exitCodes.ok;
   }
   progress(`looking at the ports of ${stack.name}, for at most ${wait} s`);
-  return verifyOutputs(parseOutputs(plain(done.outputs)), { ca, wait, json });
+  const outputs = parseOutputs(plain(done.outputs));
+  return verifyOutputs(outputs, { ca, wait, json }, await offerOf(stack.name, outputs.containers.acme));
 }
 
 /** Shows what an update would change. */
@@ -57,6 +59,17 @@ export async function destroy(options: UpdateOptions & { readonly yes: boolean }
   if (done === undefined) return watch.failure;
   result(options.json, { stack: stack.name, changes: watch.changes }, () => `${stack.name} is destroyed`);
   return exitCodes.ok;
+}
+
+/** Without a docker command here the ports are all that can be looked at. */
+async function offerOf(stack: string, container: string): Promise<(() => Promise<Offer>) | undefined> {
+  try {
+    return await sidecar(stack, container);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    progress(`${error.message}; whether what it has is published cannot be told`);
+    return undefined;
+  }
 }
 
 async function open(given: string | undefined): Promise<Stack> {

@@ -1,5 +1,6 @@
 // What a mail host must look like from outside, as data, and the judgement of probed facts against it. Pure apart from
 // `inspect`, which collects the facts.
+import type { Offer } from "./offer.ts";
 import {
   get,
   handshake,
@@ -125,7 +126,8 @@ function describeError(error: Error): string {
   return error.message === "" ? code : error.message.split("\n").join(" ");
 }
 
-export function judge(target: Target, facts: Facts, now = new Date()): Verdict {
+/** `offer`: what the source of certificates has, if it was asked. */
+export function judge(target: Target, facts: Facts, now = new Date(), offer?: Offer): Verdict {
   const rows = [
     ...tlsServices.map((service) => tlsRow(service, target, facts.tls[service.key], now)),
     ...(facts.redirect === undefined ? [] : [redirectRow(target, facts.redirect)]),
@@ -140,6 +142,12 @@ export function judge(target: Target, facts: Facts, now = new Date()): Verdict {
       name: "110 and 143 answer nowhere",
       problems: facts.listening.map((port) => `${port} accepts connections`),
     },
+    ...(offer === undefined
+      ? []
+      : [
+          { name: "what the source of certificates has is published", problems: offer.problems },
+          { name: "the mail ports serve what is published", problems: notPublished(facts, offer.published) },
+        ]),
   ];
   const asExpected = [...rows, ...checks].every((row) => row.problems.length === 0);
   return { rows, checks, asExpected };
@@ -202,6 +210,13 @@ function leaves(facts: Facts, services: readonly Service[]): { port: number; fin
     const probe = facts.tls[service.key as TlsServiceKey];
     return probe.ok ? [{ port: service.port, fingerprint: probe.value.leaf.fingerprint }] : [];
   });
+}
+
+function notPublished(facts: Facts, published: string | undefined): string[] {
+  const other = leaves(facts, mailServices).filter(
+    ({ fingerprint }) => fingerprint.replaceAll(":", "").toLowerCase() !== published,
+  );
+  return other.length === 0 ? [] : [`${other.map(({ port }) => port).join(", ")}: another certificate`];
 }
 
 function oneMailCertificate(facts: Facts): string[] {

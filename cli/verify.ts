@@ -1,6 +1,7 @@
 // `vectis verify`: looks at every port of a running stack from outside and says whether it is as it should be.
 import { setTimeout as delay } from "node:timers/promises";
 import { exitCodes, type ExitCode } from "./errors.ts";
+import type { Offer } from "./offer.ts";
 import { progress, result } from "./output.ts";
 import { chooseRoots } from "./roots.ts";
 import { stackOutputs, type StackOutputs } from "./stack.ts";
@@ -37,7 +38,9 @@ export function missing(verdict: Verdict): string {
     ({ problem }) => problem,
   );
   const ports = [...byProblem].map(([problem, rows]) => `${rows.map(({ port }) => port).join(", ")}: ${problem}`);
-  const checks = verdict.checks.filter(({ problems }) => problems.length > 0).map(({ name }) => `not yet: ${name}`);
+  const checks = verdict.checks
+    .filter(({ problems }) => problems.length > 0)
+    .map(({ name, problems }) => `not yet: ${name} (${problems.join("; ")})`);
   return (ports.length > 0 ? ports : checks).join(" | ");
 }
 
@@ -45,16 +48,19 @@ export interface WaitOptions {
   /** Milliseconds; 0 looks once. */
   readonly deadline: number;
   readonly progress: (line: string) => void;
+  /** What the source of certificates has, asked at every look. Default: from outside, every valid certificate is right. */
+  readonly offer?: (() => Promise<Offer>) | undefined;
 }
 
 /** Inspects until the verdict is good or the time is up, and returns the last one. */
-export async function verify(target: Target, { deadline, progress }: WaitOptions): Promise<Verdict> {
+export async function verify(target: Target, { deadline, progress, offer }: WaitOptions): Promise<Verdict> {
   const start = Date.now();
   let shown = "";
   for (;;) {
-    const verdict = judge(target, await inspect(target));
+    const offered = await offer?.();
+    const verdict = judge(target, await inspect(target), new Date(), offered);
     const elapsed = Date.now() - start;
-    if (verdict.asExpected || elapsed >= deadline) return verdict;
+    if (verdict.asExpected || offered?.final === true || elapsed >= deadline) return verdict;
     const line = missing(verdict);
     if (line !== shown) progress(`${String(Math.round(elapsed / 1000)).padStart(4)} s  ${line}`);
     shown = line;
@@ -75,11 +81,16 @@ export async function verifyStack(stack: string | undefined, options: VerifyOpti
   return verifyOutputs(await stackOutputs(stack), options);
 }
 
-export async function verifyOutputs(outputs: StackOutputs, { ca, wait, json }: VerifyOptions): Promise<ExitCode> {
+/** `offer`: see WaitOptions. */
+export async function verifyOutputs(
+  outputs: StackOutputs,
+  { ca, wait, json }: VerifyOptions,
+  offer?: () => Promise<Offer>,
+): Promise<ExitCode> {
   const { hostname, certificateNames, endpoints, https } = outputs;
   const roots = await chooseRoots(ca, outputs);
   const target: Target = { hostname, names: certificateNames, endpoints, https, ca: roots.pem };
-  const verdict = await verify(target, { deadline: wait * 1000, progress });
+  const verdict = await verify(target, { deadline: wait * 1000, progress, offer });
   result(json, { hostname, roots: roots.from, ...verdict }, () =>
     [render(verdict), `     Chains are checked against ${roots.from}.`].join("\n"),
   );

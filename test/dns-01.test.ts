@@ -2,17 +2,18 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { after, before, describe, it } from "node:test";
-import { docker, logs } from "./support/docker.ts";
+import { docker, inspect, logs } from "./support/docker.ts";
 import { removeSites, Site } from "./support/site.ts";
 import { until } from "./support/wait.ts";
 
 const zone = "vectis.test";
 let site: Site;
 
-/** The site's configuration with DNS-01 and these further names. */
+/** The site's configuration with DNS-01, port 80 closed, and these further names. */
 function withNames(...names: readonly string[]): string[] {
   const tls = { ...(site.stack.config["vectis:tls"] as object), challenge: "dns-01", names };
-  return site.stack.withConfig({ "vectis:tls": tls });
+  const publish = { ...(site.stack.config["vectis:publish"] as object), port80: "closed" };
+  return site.stack.withConfig({ "vectis:tls": tls, "vectis:publish": publish });
 }
 
 /** TXT records of challenges, as the API and the DNS have them. */
@@ -47,9 +48,13 @@ describe("DNS-01", () => {
   });
   after(() => removeSites("dns01"));
 
-  it("orders for the host name, from an empty zone, in one update (S6)", async () => {
+  it("orders for the host name, from an empty zone, in one update, with port 80 closed (S6)", async () => {
     await site.up(...withNames());
     await site.asExpected();
+    assert.equal(site.outputs.endpoints["http"], undefined);
+    const { Ports } = (await inspect(site.containers.traefik)).NetworkSettings;
+    assert.equal(Ports["80/tcp"] ?? null, null, "port 80 is not published");
+    assert.doesNotMatch(await logs(site.lab.ca), /validate w\/ HTTP/, "no challenge went over it");
     assert.match(await names(), /DNS:mail\.vectis\.test$/m);
     const made = (await site.lab.cloudflare.requests()).filter(
       ({ via, method, body }) =>

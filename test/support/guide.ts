@@ -41,6 +41,18 @@ export const guide: readonly GuideCommand[] = [
     shows: dates,
   },
   {
+    section: "Check via the Vectis API",
+    command: `curl https://mail.example.com/api/v1/health \\
+  -H "Authorization: Bearer YOUR_TOKEN"`,
+    shows: (outcome) => {
+      succeeds(outcome);
+      const { certificates } = JSON.parse(outcome.stdout) as {
+        certificates: Record<"mail" | "https", { notAfter: string }>;
+      };
+      for (const { notAfter } of Object.values(certificates)) assert.ok(Date.parse(notAfter) > Date.now());
+    },
+  },
+  {
     section: "Test SMTP TLS: STARTTLS on port 587",
     command: "openssl s_client -starttls smtp -connect mail.example.com:587 -servername mail.example.com",
     shows: verified,
@@ -74,15 +86,49 @@ export const guide: readonly GuideCommand[] = [
   },
 ];
 
+/** What the guide says about certificates from another CA; each in the order in which it is done. */
+export const customGuide: readonly GuideCommand[] = [
+  {
+    section: "Applying custom certificates",
+    command: `# Copy your certificate files
+cp your-cert.pem /etc/vectis/certs/fullchain.pem
+cp your-key.pem /etc/vectis/certs/privkey.pem
+
+# Set permissions
+chmod 644 /etc/vectis/certs/fullchain.pem
+chmod 600 /etc/vectis/certs/privkey.pem
+
+# Apply the configuration
+vectis config apply`,
+    shows: succeeds,
+  },
+  {
+    section: "Custom certificates (manual)",
+    command: `cp new-fullchain.pem /etc/vectis/certs/fullchain.pem
+cp new-privkey.pem /etc/vectis/certs/privkey.pem
+vectis config apply`,
+    shows: succeeds,
+  },
+];
+
+/** The guide's config.yaml for custom certificates. */
+export const customConfig = `tls:
+  provider: custom
+  cert_path: /etc/vectis/certs/fullchain.pem
+  key_path: /etc/vectis/certs/privkey.pem
+`;
+
 /** What stands for the guide's mail.example.com here. */
 export interface Place {
   readonly outputs: StackOutputs;
+  /** Folder of the Docker host that stands for /etc/vectis/certs. */
+  readonly certificates: string;
   /** Address of a container in the Docker network, where it listens on the real port. */
   readonly dovecot: string;
 }
 
 /** The only thing that is changed in the guide's commands: whom they are addressed to. */
-export function addressed(command: string, { outputs, dovecot }: Place): string {
+export function addressed(command: string, { outputs, dovecot, certificates }: Place): string {
   const { hostname, endpoints, containers } = outputs;
   return command
     .replace(/mail\.example\.com:(\d+)/g, (_, port: string) => {
@@ -91,7 +137,10 @@ export function addressed(command: string, { outputs, dovecot }: Place): string 
       const { host, port: published } = endpoints[service.key];
       return `${host}:${published}`;
     })
+    .replace(/^curl /, `curl -s --connect-to ::${endpoints.https.host}:${endpoints.https.port} `)
+    .replace("YOUR_TOKEN", "dev-health-token")
     .replace(/^(nmap .*)mail\.example\.com$/, `$1${dovecot}`)
     .replaceAll("mail.example.com", hostname)
+    .replaceAll("/etc/vectis/certs", certificates)
     .replaceAll("vectis-acme", containers.acme);
 }
