@@ -1,5 +1,5 @@
 // Small durable file operations: what is visible is complete, what returned is on the disk.
-import { closeSync, fchownSync, fsyncSync, openSync, renameSync, writeSync } from "node:fs";
+import { closeSync, fchownSync, fsyncSync, openSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join, basename } from "node:path";
 
 /** Flushes a file or directory to the disk. */
@@ -16,7 +16,8 @@ export function fsyncPath(path: string): void {
 export function writeDurably(path: string, text: string, mode: number): void {
   const descriptor = openSync(path, "w", mode);
   try {
-    writeSync(descriptor, text);
+    // Not writeSync: on a full disk it writes less than it was given and says so only to who compares.
+    writeFileSync(descriptor, text);
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);
@@ -32,7 +33,7 @@ export function replaceFile(path: string, text: string, mode: number, durable: b
   const descriptor = openSync(temporary, "w", mode);
   try {
     if (group !== undefined) fchownSync(descriptor, process.geteuid?.() ?? 0, group);
-    writeSync(descriptor, text);
+    writeFileSync(descriptor, text);
     if (durable) fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);

@@ -90,7 +90,7 @@ describe("the guide", () => {
         addressed("cp other-key.pem /etc/vectis/certs/privkey.pem\nvectis config apply", place),
       );
       assert.equal(code, 1);
-      assert.match(stdout, /NO +what the source of certificates has is published: .*key.*privkey\.pem/);
+      assert.match(stdout, /vectis:tls\.keyPath \S+privkey\.pem\)?:? .*does not belong/);
       await servedEverywhere(served);
     });
   });
