@@ -96,8 +96,12 @@ test("S17: the API is behind the host's name and a rate limit; no other path of 
   );
 });
 
+test("a policy host orders nothing where HTTPS shares the mail certificate", () => {
+  assert.doesNotMatch(mtaStsRoute("mta-sts.example.com", "shared"), /certResolver/);
+});
+
 test("a policy host has its one path, its own certificate, and a file of its own", () => {
-  const { http } = parse(mtaStsRoute("mta-sts.example.com")) as { http: { routers: Record<string, Router> } };
+  const { http } = parse(mtaStsRoute("mta-sts.example.com", "own")) as { http: { routers: Record<string, Router> } };
   assert.deepEqual(http, {
     routers: {
       "mta-sts.example.com": {

@@ -100,14 +100,14 @@ export function traefikDynamic(config: TraefikConfig): string {
           rule: `Host(\`${config.hostname}\`) && Path(\`/ping\`)`,
           middlewares: ["hsts"],
           service: "ping@internal",
-          tls: hostTls(config),
+          tls: tlsFor(config.certificate),
         },
         api: {
           entryPoints: ["websecure"],
           rule: `Host(\`${config.hostname}\`) && (PathPrefix(\`/api/\`) || Path(\`/metrics\`))`,
           middlewares: ["api-rate", "hsts"],
           service: "certd-api",
-          tls: hostTls(config),
+          tls: tlsFor(config.certificate),
         },
       },
       middlewares: {
@@ -123,9 +123,9 @@ export function traefikDynamic(config: TraefikConfig): string {
 /**
  * Dynamic configuration that serves the MTA-STS policy at one more host, under a certificate of that host's own (RFC 8461
  * section 3.3). A file for each host: certd puts it in place once the host has an address, because until then every
- * order for it would fail.
+ * order for it would fail. Where HTTPS shares the mail certificate nothing is ordered: that certificate has to name the host.
  */
-export function mtaStsRoute(host: string): string {
+export function mtaStsRoute(host: string, certificate: TraefikConfig["certificate"]): string {
   return yaml({
     http: {
       routers: {
@@ -133,7 +133,7 @@ export function mtaStsRoute(host: string): string {
           entryPoints: ["websecure"],
           rule: `Host(\`${host}\`) && Path(\`/.well-known/mta-sts.txt\`)`,
           service: "certd-api",
-          tls: { certResolver: resolver },
+          tls: tlsFor(certificate),
         },
       },
     },
@@ -141,10 +141,10 @@ export function mtaStsRoute(host: string): string {
 }
 
 /**
- * The `tls` of a router for the host name. Only with a certificate of its own does it name the resolver: Traefik would
- * order one otherwise, at a CA that may not even be reachable.
+ * The `tls` of a router. Only where HTTPS has certificates of its own does it name the resolver: Traefik would order one
+ * otherwise, at a CA that may not even be reachable.
  */
-function hostTls({ certificate }: TraefikConfig): { readonly certResolver?: string } {
+function tlsFor(certificate: TraefikConfig["certificate"]): { readonly certResolver?: string } {
   return certificate === "own" ? { certResolver: resolver } : {};
 }
 

@@ -145,7 +145,9 @@ export function topology(settings: Settings): Topology {
         : {
             mtaSts: {
               policy: mtaStsPolicy(dns.mtaSts, hostname),
-              routes: Object.fromEntries(domains.map(mtaStsHost).map((host) => [host, mtaStsRoute(host)])),
+              routes: Object.fromEntries(
+                domains.map(mtaStsHost).map((host) => [host, mtaStsRoute(host, traefik.certificate)]),
+              ),
             },
           }),
       keepGenerations,
