@@ -1,5 +1,6 @@
 // Real certificates for tests, made by openssl: roots, intermediates and leaves with whatever is wrong with them.
 import { execFileSync } from "node:child_process";
+import { X509Certificate } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +9,8 @@ export interface Issued {
   /** The certificate alone. */
   readonly pem: string;
   readonly key: string;
+  /** Serial number, hex. */
+  readonly serial: string;
   readonly paths: { readonly pem: string; readonly key: string };
 }
 
@@ -70,7 +73,8 @@ export class TestPki {
       "-out",
       paths.pem,
     );
-    return { pem: readFileSync(paths.pem, "utf8"), key: readFileSync(paths.key, "utf8"), paths };
+    const pem = readFileSync(paths.pem, "utf8");
+    return { pem, key: readFileSync(paths.key, "utf8"), serial: new X509Certificate(pem).serialNumber, paths };
   }
 
   remove(): void {

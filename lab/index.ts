@@ -68,7 +68,8 @@ function labContainer(role: string, what: LabContainer): docker.Container {
       destroyGraceSeconds: 5,
       healthcheck: {
         tests: ["CMD-SHELL", what.healthy],
-        interval: "1s",
+        // Each look starts a process; a lab runs beside the stack that is measured.
+        interval: "3s",
         timeout: "5s",
         startPeriod: "10s",
         retries: 10,
