@@ -69,7 +69,7 @@ function labContainer(role: string, what: LabContainer): docker.Container {
       healthcheck: {
         tests: ["CMD-SHELL", what.healthy],
         // Each look starts a process; a lab runs beside the stack that is measured.
-        interval: "3s",
+        interval: "5s",
         timeout: "5s",
         startPeriod: "10s",
         retries: 10,
