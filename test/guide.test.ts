@@ -26,8 +26,9 @@ describe("the guide", () => {
 
   for (const { section, command, shows } of guide) {
     it(`${section}: ${command.split("\n")[0]} (S15, S16, S18)`, async () => {
-      // openssl trusts the lab's root as it would trust the system's.
-      shows(await shell(site, addressed(command, place), { SSL_CERT_FILE: await rootFile(site) }));
+      // openssl and curl trust the lab's root as they would trust the system's.
+      const root = await rootFile(site);
+      shows(await shell(site, addressed(command, place), { SSL_CERT_FILE: root, CURL_CA_BUNDLE: root }));
     });
   }
 
