@@ -74,12 +74,3 @@ export async function logs(container: string): Promise<string> {
   const { stdout, stderr } = await run("docker", ["logs", "--timestamps", container], { ...roomy, encoding: "utf8" });
   return stdout + stderr;
 }
-
-/** Networks in use, as CIDR. */
-export async function usedSubnets(): Promise<string[]> {
-  const ids = (await docker("network", "ls", "--quiet")).split("\n");
-  const format = "{{range .IPAM.Config}}{{.Subnet}} {{end}}";
-  return (await docker("network", "inspect", "--format", format, ...ids))
-    .split(/\s+/)
-    .filter((subnet) => subnet !== "");
-}

@@ -1,6 +1,6 @@
 // A lab and a product stack of a test's own: unique names, ports and network, removed afterwards whatever happened.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { get } from "node:https";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -18,7 +18,7 @@ import {
 } from "../../cli/verdict.ts";
 import { missing } from "../../cli/verify.ts";
 import { CloudflareApi } from "./cloudflare.ts";
-import { docker, inspect, kinds, logs, named, removeAll, usedSubnets } from "./docker.ts";
+import { docker, inspect, kinds, logs, named, removeAll } from "./docker.ts";
 import { TestProject, type StackFile } from "./pulumi.ts";
 import { until, type Patience } from "./wait.ts";
 
@@ -367,10 +367,24 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
+/**
+ * A subnet that Docker gives out at this moment, shown by taking it: a daemon that was killed may still hold one for a
+ * network that it no longer lists. Begins where no other run does.
+ */
 async function freeSubnet(): Promise<string> {
-  const used = await usedSubnets();
-  for (let third = 0; third < 256; third++) {
-    if (!used.some((subnet) => subnet.startsWith(`10.214.${third}.`))) return `10.214.${third}.0/24`;
+  const trial = `${prefix}trial`;
+  for (let turn = 0; turn < 256; turn++) {
+    const subnet = `10.214.${(process.pid + turn) % 256}.0/24`;
+    const taken = await docker("network", "create", "--subnet", subnet, trial).then(
+      () => true,
+      (error: unknown) => {
+        if (/overlap|conflict/i.test(String(error))) return false;
+        throw error;
+      },
+    );
+    if (!taken) continue;
+    await docker("network", "rm", trial);
+    return subnet;
   }
   throw new Error("no free subnet in 10.214.0.0/16");
 }
@@ -380,10 +394,19 @@ async function removeLeftovers(): Promise<void> {
   const names = [...(await Promise.all(kinds.map((kind) => named(kind, "vt")))).flat(), ...readdirSync(tmpdir())];
   const owners = new Set(names.flatMap((name) => /^vt(\d+)-/.exec(name)?.[1] ?? []));
   for (const owner of owners) {
-    if (existsSync(`/proc/${owner}`)) continue;
+    if (isTestRun(owner)) continue;
     await removeAll(`vt${owner}-`);
     for (const folder of readdirSync(tmpdir()).filter((name) => name.startsWith(`vt${owner}-`))) {
       rmSync(join(tmpdir(), folder), { recursive: true, force: true });
     }
+  }
+}
+
+/** Whether that process runs now and is not another one with a number that has come round again. */
+function isTestRun(pid: string): boolean {
+  try {
+    return /\/node\b|^node\b/.test(readFileSync(`/proc/${pid}/cmdline`, "utf8"));
+  } catch {
+    return false; // gone
   }
 }
