@@ -15,10 +15,11 @@ const mail = "mail.vectis-two.test";
 
 let site: Site;
 let api: CloudflareApi;
-before(async () => {
+/** In each suite: a hook outside of them would run before the first suite of every file, beside that one's own. */
+async function ready(): Promise<void> {
   site = await sharedSite();
   api = site.lab.cloudflare;
-});
+}
 
 /** Runs `work` with a record that is gone afterwards. */
 async function withRecord(record: Bag, work: (id: string) => Promise<void>): Promise<void> {
@@ -48,6 +49,8 @@ async function restart(container: string): Promise<void> {
 }
 
 describe("What the API is told", () => {
+  before(ready);
+
   const hex = "0123456789abcdef".repeat(4);
   const table: readonly [record: Bag, answer: string][] = [
     [{ type: "A", name: mail, content: "192.0.2.25" }, "192.0.2.25"],
@@ -126,6 +129,8 @@ describe("What the API is told", () => {
 });
 
 describe("acme.sh's own dns_cf", () => {
+  before(ready);
+
   /** Orders with a home of its own in the sidecar, past certd and the wrapper. */
   async function order(token: string, ...names: readonly string[]): Promise<string> {
     const home = "/tmp/dns-cf";
@@ -187,6 +192,8 @@ describe("acme.sh's own dns_cf", () => {
 });
 
 describe("The API, when a test wants it to fail", () => {
+  before(ready);
+
   const path = () => `/zones/${api.zoneId(zone)}/dns_records`;
 
   test("asks to wait, so many times", async () => {

@@ -105,6 +105,8 @@ function tests(files: string[], manner: Manner): Promise<Sum> {
       const { error } = test.details;
       if ("failureType" in error && /subtestsFailed|cancelledByParent/.test(String(error.failureType))) return;
       const cause = "cause" in error && error.cause !== undefined ? error.cause : error;
+      // In full at the end; here, what somebody who watches needs to decide whether to go on.
+      console.log(`    ${String(cause).split("\n", 1)[0]}`);
       failures.push(`${red}✖${off} ${shown(test.file)}: ${test.name}\n${inspect(cause, { colors: off !== "" })}`);
     })
     .on("test:diagnostic", ({ message, file }) => {
