@@ -1,10 +1,11 @@
 // What many domains cost: time, and requests to Cloudflare's API as the lab's stand-in counts them.
+import { table } from "../cli/table.ts";
 import { Site } from "../test/support/site.ts";
-import type { Progress } from "./measure.ts";
+import { inSeconds, type Benchmark, type Progress } from "./benchmark.ts";
 import { inTurns, withEmptyProgram, type Updates } from "./no-op.ts";
 import { timed } from "./statistics.ts";
 
-export interface Domains {
+interface Domains {
   readonly domains: number;
   readonly records: number;
   /** Milliseconds of the update that makes the records. */
@@ -16,8 +17,23 @@ export interface Domains {
 
 const zone = "vectis.test";
 
+const titles = [
+  ...["Domains", "Records", "First up s", "Up s", "Empty up s", "Preview s", "Empty preview s"],
+  ...["Requests: up", "preview", "preview --refresh"],
+];
+
+export const domains: Benchmark = async (options, progress) => {
+  const results = await measureDomains(options.domains, options.runs, progress);
+  const rows = results.map(({ domains: count, records, first, updates: { up, preview }, requests }) => [
+    ...[count, records].map(String),
+    ...[first, up.stack.median, up.empty.median, preview.stack.median, preview.empty.median].map(inSeconds),
+    ...[requests.up, requests.preview, requests.refresh].map(String),
+  ]);
+  return { data: results, text: [table(titles, rows, titles)] };
+};
+
 /** One stack with more and more domains, every one with its own records in one zone. */
-export async function measureDomains(
+async function measureDomains(
   counts: readonly number[],
   runs: number,
   progress: Progress,

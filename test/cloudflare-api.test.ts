@@ -3,10 +3,11 @@
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 import { written, type Bag } from "../lab/providers/protocol/value.ts";
+import { BareAcme } from "./support/bare-acme.ts";
 import type { CloudflareApi } from "./support/cloudflare.ts";
 import { docker, inspect } from "./support/docker.ts";
 import { sharedSite } from "./support/shared.ts";
-import { Lab, type Site } from "./support/site.ts";
+import type { Site } from "./support/site.ts";
 import { until } from "./support/wait.ts";
 
 /** Beside whatever the stack has in its own zone. */
@@ -131,19 +132,13 @@ describe("What the API is told", () => {
 describe("acme.sh's own dns_cf", () => {
   before(ready);
 
-  /** Orders with a home of its own in the sidecar, past certd and the wrapper. */
   async function order(token: string, ...names: readonly string[]): Promise<string> {
-    const home = "/tmp/dns-cf";
-    const script = [
-      'umask 077; mkdir -p "$HOME"; printf %s "$ROOT" >"$HOME/root.pem"',
-      `/usr/bin/acme.sh --issue --dns dns_cf ${names.map((name) => `-d '${name}'`).join(" ")} --server ${site.lab.directory} \\`,
-      '  --ca-bundle "$HOME/root.pem" --keylength ec-256 --dnssleep 1 2>&1; code=$?',
-      'rm -rf "$HOME"; echo "code $code"',
-    ];
-    const env = { HOME: home, LE_WORKING_DIR: home, LE_CONFIG_HOME: home, ROOT: Lab.httpsRoot };
-    const cf = { CF_Token: token, CF_Zone_ID: api.zoneId(zone) };
-    const set = Object.entries({ ...env, ...cf }).flatMap(([key, value]) => ["--env", `${key}=${value}`]);
-    return docker("exec", ...set, site.containers.acme, "sh", "-c", script.join("\n"));
+    const acme = new BareAcme(site, token, api.zoneId(zone));
+    try {
+      return await acme.order(...names);
+    } finally {
+      await acme.remove();
+    }
   }
 
   const challenge = `_acme-challenge.${mail}`;

@@ -1,23 +1,56 @@
-// What is measured, each on stacks of its own: updates, the first start, rotations under load, sizes.
+// A stack as it comes: the first start, updates without changes, rotations under load, sizes.
+import { table } from "../cli/table.ts";
 import { mailServices } from "../cli/verdict.ts";
 import { ImapSession, SmtpSession } from "../test/support/clients.ts";
 import { docker, inspect } from "../test/support/docker.ts";
 import { HandshakeLoad } from "../test/support/load.ts";
 import { alice, bob, roles, Site, type Role } from "../test/support/site.ts";
 import { until } from "../test/support/wait.ts";
+import { secondsTable, type Benchmark, type Progress } from "./benchmark.ts";
 import { inTurns, withEmptyProgram, type Updates } from "./no-op.ts";
 import { summarise, timed, type Summary } from "./statistics.ts";
 
-export type Progress = (line: string) => void;
+export const stack: Benchmark = async ({ runs, rotations: count }, progress) => {
+  const { site, result: firstStart } = await measureFirstStart(runs, progress);
+  await site.healthy();
+  const sizes = await measureSizes(site);
+  const updates = await measureUpdates(site, runs + 2, progress);
+  const rotations = await measureRotations(site, count, progress);
+  await site.remove();
+  return {
+    data: { firstStart, updates, rotations, sizes },
+    text: [
+      secondsTable([
+        ["up without changes", updates.up.stack],
+        ["up of an empty program", updates.up.empty],
+        ["preview without changes", updates.preview.stack],
+        ["preview of an empty program", updates.preview.empty],
+        ["lab, images cached", firstStart.lab],
+        ["first up, images cached", firstStart.up],
+        ["first up to six verified ports", firstStart.sixPorts],
+        ["renewal by the guide's command", rotations.renewal],
+        ...rotations.delays.map(({ port, delay }) => [`published to served, port ${port}`, delay] as const),
+        ["published to served, last port", rotations.lastPort],
+      ]),
+      `${rotations.rotations} rotations: ${rotations.failedHandshakes} of ${rotations.handshakes} handshakes failed, ` +
+        `${rotations.lostSessions} of ${rotations.sessions} sessions lost`,
+      table(
+        ["Container", "Image MB", "Memory MiB"],
+        sizes.map(({ role, image, memory }) => [role, image.toFixed(0), memory.toFixed(1)]),
+        ["Image MB", "Memory MiB"],
+      ),
+    ],
+  };
+};
 
 /** No-op `up --skip-preview` and `preview` of a running site against a program without resources, in turns. */
-export async function measureUpdates(site: Site, runs: number, progress: Progress): Promise<Updates> {
+async function measureUpdates(site: Site, runs: number, progress: Progress): Promise<Updates> {
   return withEmptyProgram((empty) =>
     inTurns({ stack: site.stack, empty }, runs, (run) => progress(`update without changes, run ${run} of ${runs}`)),
   );
 }
 
-export interface FirstStart {
+interface FirstStart {
   /** Milliseconds for the lab alone: CA, DNS, sinks. */
   readonly lab: Summary;
   /** From the start of the stack's first `up` to its end, and to six ports with verified certificates. */
@@ -26,7 +59,7 @@ export interface FirstStart {
 }
 
 /** First starts with images cached; the last site is left running for the other measurements. */
-export async function measureFirstStart(
+async function measureFirstStart(
   runs: number,
   progress: Progress,
 ): Promise<{ readonly site: Site; readonly result: FirstStart }> {
@@ -50,7 +83,7 @@ export async function measureFirstStart(
   }
 }
 
-export interface Rotations {
+interface Rotations {
   readonly rotations: number;
   /** Milliseconds from the switch of the symlink until the port no longer serves the old certificate. */
   readonly delays: readonly { readonly port: number; readonly delay: Summary }[];
@@ -65,7 +98,7 @@ export interface Rotations {
 }
 
 /** Forced renewals under handshake load, with IDLE and submission sessions held open throughout. */
-export async function measureRotations(site: Site, rotations: number, progress: Progress): Promise<Rotations> {
+async function measureRotations(site: Site, rotations: number, progress: Progress): Promise<Rotations> {
   const target = await site.target();
   const trust = { hostname: target.hostname, ca: target.ca ?? "" };
   const { imaps, submission } = target.endpoints;
@@ -135,7 +168,7 @@ export async function measureRotations(site: Site, rotations: number, progress: 
   };
 }
 
-export interface Size {
+interface Size {
   readonly role: Role;
   /** MB of 10^6 bytes. */
   readonly image: number;
@@ -143,7 +176,7 @@ export interface Size {
   readonly memory: number;
 }
 
-export async function measureSizes(site: Site): Promise<readonly Size[]> {
+async function measureSizes(site: Site): Promise<readonly Size[]> {
   return Promise.all(
     roles.map(async (role) => {
       const { Image } = await inspect(site.containers[role]);
