@@ -97,6 +97,9 @@ export function mtaStsId(policy: string): string {
 /** The host of a domain's policy; RFC 8461 section 3.3 fixes its name. */
 export const mtaStsHost = (domain: string): string => `mta-sts.${domain}`;
 
+/** The record that announces a domain's policy (RFC 8461 section 3.1). */
+export const mtaStsRecordName = (domain: string): string => `_mta-sts.${domain}`;
+
 /** Every record, the host's first, in an order that only the configuration decides. */
 export function mailRecords(model: MailDns): WantedRecord[] {
   return [...hostRecords(model), ...model.domains.flatMap((domain) => domainRecords(model, domain))];
@@ -142,7 +145,7 @@ function domainRecords({ hostname, domains, ttl }: MailDns, model: MailDomain): 
 }
 
 function mtaStsRecords(domain: string, hostname: string, mode: MtaStsMode, ttl: number): WantedRecord[] {
-  const [name, host] = [`_mta-sts.${domain}`, mtaStsHost(domain)];
+  const [name, host] = [mtaStsRecordName(domain), mtaStsHost(domain)];
   const text = `v=STSv1; id=${mtaStsId(mtaStsPolicy(mode, hostname))};`;
   return [
     { key: `txt-${name}`, name, ttl, type: "TXT", text },

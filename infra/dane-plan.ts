@@ -6,7 +6,6 @@ import type { DaneWish } from "./checks/dane.ts";
 import type { Settings } from "./config.ts";
 import { zoneIdOf } from "./dns-config.ts";
 import type { DaneQuestion } from "./facts/dane.ts";
-import type { DockerHost } from "./facts/docker.ts";
 
 /** Senders forget a record within an hour at most (RFC 7672 section 3.1.3 asks for short times). */
 const longestTtl = 3600;
@@ -30,15 +29,12 @@ export function keysPlan({ tls, keys }: Settings): MailKeysArgs | undefined {
 }
 
 /** Undefined if no TLSA record is wanted. */
-export function danePlan(settings: Settings, docker: DockerHost): DanePlan | undefined {
-  const { name, hostname, keys, dns, publish, addresses, resolvers } = settings;
+export function danePlan({ name, hostname, keys, dns, resolvers }: Settings): DanePlan | undefined {
   if (dns.dane === "off") return undefined;
   const ttl = Math.min(dns.ttl, longestTtl);
-  const everywhere = publish.address === "0.0.0.0" || publish.address === "::";
-  const host = docker.is === "remote" ? (addresses[0] ?? hostname) : everywhere ? "127.0.0.1" : publish.address;
   return {
     wish: { mailHost: hostname, generation: keys.generation, ttl },
-    question: { mailHost: hostname, smtp: { host, port: 25 + publish.portOffset }, resolvers },
+    question: { mailHost: hostname, resolvers },
     name: tlsaName(hostname),
     ttl,
     mark: `${recordOwner(name)} key `,

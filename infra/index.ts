@@ -42,8 +42,8 @@ const dns = dnsPlan(settings, plan.certificateNames);
 // Facts come in while the images are looked at. No resource is declared before all of them have been judged.
 const cloudflare = access(pulumi.runtime.allConfig(), process.env);
 const docker = dockerHost(pulumi.runtime.allConfig(), process.env);
-const dane = danePlan(settings, docker);
-const checked = subject(settings, plan, dns, dane, cloudflare, pulumi.getStack());
+const dane = danePlan(settings);
+const checked = subject(settings, plan, dns, dane, docker, cloudflare, pulumi.getStack());
 const facts = gather(checked, docker, cloudflare);
 bundle();
 const images = imageSpecs(settings.images);

@@ -11,6 +11,7 @@ import type { Finding } from "./checks/finding.ts";
 import { parseSettings, type Settings } from "./config.ts";
 import { dnsPlan } from "./dns-plan.ts";
 import type { Access } from "./facts/cloudflare.ts";
+import type { DockerHost } from "./facts/docker.ts";
 import { gather, judge, subject, type Facts, type Subject } from "./preflight.ts";
 import { topology } from "./topology.ts";
 
@@ -25,17 +26,19 @@ const config = {
 
 const settings = parseSettings(config);
 const noAccess: Access = { address: "http://127.0.0.1:1", token: undefined, globalKey: false };
+const local: DockerHost = { is: "local", socket: "/var/run/docker.sock" };
 function subjectOf(of: Settings, access = noAccess): Subject {
   const plan = topology(of);
-  return subject(of, plan, dnsPlan(of, plan.certificateNames), undefined, access, "prod");
+  return subject(of, plan, dnsPlan(of, plan.certificateNames), undefined, local, access, "prod");
 }
 const about = subjectOf(settings);
 const nothing: Facts = {
-  docker: { is: "local", socket: "/var/run/docker.sock" },
+  docker: local,
   ports: undefined,
   custom: undefined,
   dns: { A: {}, AAAA: {}, CNAME: {}, CAA: {}, MX: {}, TXT: {} },
   dane: undefined,
+  served: undefined,
   tokens: {},
   now: Date.now(),
 };
@@ -129,6 +132,26 @@ describe("a stack with zones at Cloudflare", () => {
     const checked = subjectOf(own, found);
     const facts = await gather(checked, { is: "local", socket: "/nothing.sock" }, found);
     assert.deepEqual(keys(judge(checked, facts)), ["warning cloudflare:apiToken", "warning vectis:challengeToken"]);
+  });
+});
+
+describe("a stack that enforces its MTA-STS policy", () => {
+  const enforcing = (tls: object) =>
+    subjectOf(parseSettings({ ...config, "vectis:dns": '{"mtaSts":"enforce"}', "vectis:tls": JSON.stringify(tls) }));
+
+  it("has what port 25 serves looked at, and its CA judged by what the configuration tells", async () => {
+    const directory = (url: string) => ({ provider: "letsencrypt", acme: { directory: url } });
+    const signers = [
+      { provider: "letsencrypt" },
+      directory("https://acme-staging-v02.api.letsencrypt.org/directory"),
+      directory("https://ca.example.com/dir"),
+      { provider: "internal" },
+    ].map((tls) => enforcing(tls).enforce?.signer);
+    assert.deepEqual(signers, ["public", "staging", "unknown", "stack"]);
+    const checked = { ...enforcing({ provider: "letsencrypt" }), smtp: { mailHost: "", host: "127.0.0.1", port: 1 } };
+    const facts = await gather({ ...checked, resolvers: [] }, { is: "local", socket: "/nothing.sock" }, noAccess);
+    assert.ok(facts.served && "unanswered" in facts.served);
+    assert.ok(keys(judge(checked, facts)).includes("warning vectis:dns.mtaSts"));
   });
 });
 

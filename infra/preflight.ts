@@ -5,19 +5,23 @@ import { certificateFindings, type CustomFiles } from "./checks/certificate.ts";
 import { aliasFindings, hostFindings, mxFindings, silenceFindings, spfFindings } from "./checks/dns.ts";
 import { daneFindings, type DaneFacts } from "./checks/dane.ts";
 import { note, type Finding } from "./checks/finding.ts";
+import { enforceFindings, type EnforceWish } from "./checks/mta-sts.ts";
 import { nameFindings } from "./checks/names.ts";
 import { portFindings, type WantedPort } from "./checks/ports.ts";
 import { globalKeyNote, missingToken, tokenFindings, type TokenUse } from "./checks/token.ts";
 import { zoneFindings, type WantedRecords, type ZoneRecord } from "./checks/zone.ts";
+import type { LeafFacts } from "../certd/validate.ts";
+import { mtaStsId } from "../components/mail-records.ts";
 import type { Settings } from "./config.ts";
 import { zoneIdOf } from "./dns-config.ts";
 import type { DnsPlan } from "./dns-plan.ts";
 import { tokenFacts, type Access, type TokenFacts, type TokenQuestion } from "./facts/cloudflare.ts";
 import type { DanePlan } from "./dane-plan.ts";
-import { daneFacts, publishedTlsa } from "./facts/dane.ts";
+import { publishedTlsa, zoneIsSecure } from "./facts/dane.ts";
 import { dnsFacts, type DnsFacts, type DnsQuestions } from "./facts/dns.ts";
 import { portFacts, type DockerHost, type PortFacts } from "./facts/docker.ts";
 import { customFacts, type CustomFacts } from "./facts/files.ts";
+import { servedLeaf, smtpQuestion, type SmtpQuestion } from "./facts/smtp.ts";
 import type { Issuance } from "./issuance.ts";
 import { publishedEndpoints, type Topology } from "./topology.ts";
 
@@ -42,6 +46,10 @@ export interface Subject {
   readonly zones: WantedRecords | undefined;
   /** Undefined if no TLSA record is wanted. */
   readonly dane: DanePlan | undefined;
+  /** Undefined if senders are not to be held to the MTA-STS policy. */
+  readonly enforce: EnforceWish | undefined;
+  /** Where port 25 is reached, if what it serves matters. */
+  readonly smtp: SmtpQuestion | undefined;
   /** The operator's own certificate. */
   readonly custom: CustomFiles | undefined;
   /** What the stack gets into its zones by; undefined if it has none. */
@@ -56,6 +64,8 @@ export interface Facts {
   readonly custom: CustomFacts | undefined;
   readonly dns: DnsFacts;
   readonly dane: DaneFacts | undefined;
+  /** What port 25 serves. */
+  readonly served: LeafFacts | { readonly unanswered: string } | undefined;
   /** By the key that holds the token. */
   readonly tokens: Readonly<Partial<Record<TokenUse["key"], TokenFacts>>>;
   /** Milliseconds since the epoch. */
@@ -71,11 +81,13 @@ export function subject(
   plan: Topology,
   records: DnsPlan,
   dane: DanePlan | undefined,
+  docker: DockerHost,
   cloudflare: Access,
   stack: string,
 ): Subject {
   const { name, hostname, domains, tls, publish, addresses, dns, resolvers } = settings;
   const { issuance, zones, challengeToken } = records;
+  const enforces = dns.mtaSts === "enforce";
   const operators = challengeToken?.from === "operator" ? challengeToken.value : undefined;
   return {
     owner: name,
@@ -98,9 +110,13 @@ export function subject(
       mailHost: hostname,
       records: records.records,
       issuance,
-      enforcesMx: dns.mtaSts === "enforce",
+      enforcesMx: enforces,
     },
     dane,
+    enforce: enforces
+      ? { mailHost: hostname, domains, policyId: mtaStsId(records.mtaStsPolicy ?? ""), signer: signerOf(tls) }
+      : undefined,
+    smtp: dane !== undefined || enforces ? smtpQuestion(settings, docker) : undefined,
     custom:
       tls.provider === "custom"
         ? {
@@ -128,6 +144,14 @@ export function subject(
       }),
     ],
   };
+}
+
+/** Who signs; a directory other than Let's Encrypt's may be anybody's. */
+function signerOf({ provider, acme }: Settings["tls"]): EnforceWish["signer"] {
+  if (provider === "internal") return "stack";
+  const { hostname } = new URL(acme.directory);
+  if (provider === "letsencrypt" && hostname === "acme-staging-v02.api.letsencrypt.org") return "staging";
+  return provider === "letsencrypt" && hostname.endsWith(".api.letsencrypt.org") ? "public" : "unknown";
 }
 
 /** What a token is needed for; nothing without a zone at Cloudflare. */
@@ -167,11 +191,12 @@ export async function gather(about: Subject, docker: DockerHost, cloudflare: Acc
   const local = docker.is === "local";
   // A change of the mail key must not pass unjudged because the zone was listed slowly.
   const zonePatience = about.dane === undefined ? patience : 5 * patience;
-  const [ports, custom, dns, dane, ...answers] = await Promise.all([
+  const [ports, custom, dns, secure, served, ...answers] = await Promise.all([
     local ? portFacts(docker.socket, patience) : undefined,
     local && about.custom !== undefined ? customFacts(about.custom.certPath, about.custom.keyPath) : undefined,
     dnsFacts(questions(about), about.resolvers, patience),
-    about.dane && daneFacts(about.dane.question, patience),
+    about.dane && zoneIsSecure(about.dane.question, patience),
+    about.smtp && servedLeaf(about.smtp, patience),
     ...about.tokens.map(async (use) => [use.key, await tokenFacts(cloudflare.address, use, zonePatience)] as const),
   ]);
   const tokens: Facts["tokens"] = Object.fromEntries(answers);
@@ -180,11 +205,18 @@ export async function gather(about: Subject, docker: DockerHost, cloudflare: Acc
     ports,
     custom,
     dns,
-    dane: about.dane && dane && { ...dane, published: published(about.dane, tokens), keys: undefined },
+    dane:
+      about.dane && secure !== undefined && served !== undefined
+        ? { secure, served: keyOf(served), published: published(about.dane, tokens), keys: undefined }
+        : undefined,
+    served,
     tokens,
     now: Date.now(),
   };
 }
+
+const keyOf = (served: NonNullable<Facts["served"]>): DaneFacts["served"] =>
+  "unanswered" in served ? served : served.publicKeySha256.toUpperCase();
 
 /** The TLSA records that the zone holds already; undefined if that is not known. */
 function published({ zoneId, name, mark }: DanePlan, tokens: Facts["tokens"]): DaneFacts["published"] {
@@ -205,6 +237,9 @@ export function judge(about: Subject, facts: Facts): Finding[] {
     ...(about.records === "own" ? [] : elsewhereFindings(about, dns)),
     ...(zones === undefined ? [] : zoneFindings(zones, listed(facts.tokens["cloudflare:apiToken"]))),
     ...(about.dane && facts.dane ? daneFindings(about.dane.wish, facts.dane, facts.now) : []),
+    ...(about.enforce && facts.served
+      ? enforceFindings(about.enforce, { served: facts.served, records: zoneRecords(facts) }, facts.now)
+      : []),
     ...(about.zoneAccess === "nothing" ? [missingToken()] : []),
     ...(about.zoneAccess === "global-key" ? [globalKeyNote()] : []),
     ...about.tokens.flatMap((use) => {
@@ -225,6 +260,13 @@ function elsewhereFindings(about: Subject, dns: DnsFacts): Finding[] {
     ...domains.flatMap((domain) => [...mxFindings(dns, domain, hostname), ...spfFindings(dns, domain)]),
     ...silenceFindings(dns, about.resolvers),
   ];
+}
+
+/** As `listed`, but undefined if some zone's are not known. */
+function zoneRecords({ tokens }: Facts): ZoneRecord[] | undefined {
+  const found = tokens["cloudflare:apiToken"];
+  const zones = Object.values(found?.zones ?? {});
+  return zones.length > 0 && zones.every(({ records }) => records.is === "result") ? listed(found) : undefined;
 }
 
 /** All records of the stack's zones; none where they could not be read, which is a finding about the token. */

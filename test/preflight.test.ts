@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { TestPki } from "../certd/test-pki.ts";
-import { inspect } from "./support/docker.ts";
+import { docker, inspect } from "./support/docker.ts";
 import { sharedSite } from "./support/shared.ts";
 import { roles, type Site } from "./support/site.ts";
 
@@ -164,6 +164,27 @@ describe("checks before a change", () => {
       );
       assert.doesNotMatch(list, /2001:db8::99/, "what is right is not mentioned");
     });
+  });
+
+  it("refuse to hold senders to a certificate that they would not find (B6, B8)", async () => {
+    const { stack } = site;
+    const dns = { ...(stack.config["vectis:dns"] as object), mtaSts: "enforce" };
+    const tls = { ...(stack.config["vectis:tls"] as object), provider: "internal" };
+    says(
+      await refused({ "vectis:dns": dns, "vectis:tls": tls }),
+      /vectis:dns\.mtaSts is enforce, and no sender trusts the CA that the stack makes for itself/,
+    );
+    await stack.pulumi("preview", ...stack.withConfig({ "vectis:dns": dns }));
+    await docker("stop", site.containers.postfix);
+    try {
+      says(
+        await refused({ "vectis:dns": dns }),
+        /vectis:dns\.mtaSts is enforce, and senders would find no certificate \(.*\) on port 25; first set it to testing/,
+      );
+    } finally {
+      await docker("start", site.containers.postfix);
+      await site.asExpected();
+    }
   });
 
   it("ask Cloudflare three times for one zone, whose records one answer lists (B8)", async () => {

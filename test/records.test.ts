@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { PrintedRecord } from "../components/zone-file.ts";
+import type { Fault } from "../lab/cloudflare/faults.ts";
 import type { ApiRecord } from "./support/cloudflare.ts";
 import type { Bag } from "../lab/providers/protocol/value.ts";
 import { inspect } from "./support/docker.ts";
@@ -161,6 +162,56 @@ describe("records at Cloudflare", () => {
     await site.up("--refresh");
     await digged();
     assert.equal(await others(), foreign);
+  });
+
+  const failures: readonly [what: string, fault: Fault, says: RegExp][] = [
+    ["is down", { down: true }, /PUT "\S+\/dns_records\/\w+": (?!.*\n +at )/],
+    ["fails half-way", { status: 500, method: "PUT", path: "/dns_records/" }, /PUT "\S+": 500 /],
+    [
+      "asks to wait for longer than anybody would",
+      { status: 429, retryAfter: "900", method: "PUT" },
+      /asks to wait 900 s/,
+    ],
+    ["refuses the token", { status: 403, method: "PUT" }, /PUT "\S+": 403 /],
+  ];
+  for (const [what, fault, says] of failures) {
+    it(`stay as they were when an update finds an API that ${what}, and follow with the next one`, async () => {
+      const dns = site.stack.config["vectis:dns"] as object;
+      const changed = site.stack.withConfig({ "vectis:dns": { ...dns, reports: "reports@vectis.test" } });
+      const before = await Promise.all((await wanted()).map(({ name, type }) => site.lab.dig(name, type)));
+      const theirs = await others();
+      await site.lab.cloudflare.fault(fault);
+      try {
+        const { code, stdout, stderr } = await site.stack.run("up", "--yes", "--skip-preview", ...changed);
+        assert.notEqual(code, 0);
+        assert.match(stdout + stderr, says);
+        assert.doesNotMatch(stdout + stderr, /\n +at /, "no stack trace");
+      } finally {
+        await site.lab.cloudflare.heal();
+      }
+      const after = await Promise.all((await wanted()).map(({ name, type }) => site.lab.dig(name, type)));
+      assert.deepEqual(after, before);
+      await site.up(...changed);
+      await digged();
+      await site.stack.pulumi("preview", "--refresh", "--expect-no-changes", ...changed);
+      assert.equal(await others(), theirs);
+      await site.up();
+    });
+  }
+
+  it("are updated all the same by an API that is slow, and asks to wait in between", async () => {
+    const dns = site.stack.config["vectis:dns"] as object;
+    const changed = site.stack.withConfig({ "vectis:dns": { ...dns, reports: "reports@vectis.test" } });
+    for (const fault of [{ delay: 500 }, { status: 429, retryAfter: "1", count: 3, method: "PUT" }]) {
+      await site.lab.cloudflare.fault(fault);
+      try {
+        await site.up(...changed);
+      } finally {
+        await site.lab.cloudflare.heal();
+      }
+      await digged();
+      await site.up();
+    }
   });
 
   describe("with a challenge token for DNS-01", () => {

@@ -1,29 +1,23 @@
-// What DANE depends on outside the stack: is the zone signed, which key does port 25 serve. Asks; judges nothing.
+// What DANE depends on outside the stack: is the zone signed, which TLSA records does it hold. Asks; judges nothing.
 import { createSocket } from "node:dgram";
 import { getServers } from "node:dns";
 import { isIPv6 } from "node:net";
 import packet from "dns-packet";
-import { probe } from "../../certd/probe.ts";
 import type { DaneFacts, PublishedTlsa } from "../checks/dane.ts";
 import type { ZoneRecord } from "../checks/zone.ts";
 
 export interface DaneQuestion {
   readonly mailHost: string;
-  /** Where port 25 is reached from here. */
-  readonly smtp: { readonly host: string; readonly port: number };
   /** Resolvers that validate; the first one that answers is believed. */
   readonly resolvers: readonly string[];
 }
 
-export async function daneFacts(
-  { mailHost, smtp, resolvers }: DaneQuestion,
+/** Whether a validating resolver calls the mail host's name secure. Never rejects. */
+export function zoneIsSecure(
+  { mailHost, resolvers }: DaneQuestion,
   milliseconds: number,
-): Promise<Pick<DaneFacts, "secure" | "served">> {
-  const [secure, seen] = await Promise.all([
-    isSecure(mailHost, resolvers.length > 0 ? resolvers : getServers(), milliseconds),
-    probe({ ...smtp, mode: "starttls-smtp" }, mailHost, milliseconds),
-  ]);
-  return { secure, served: "leaf" in seen ? seen.leaf.publicKeySha256.toUpperCase() : { unanswered: seen.error } };
+): Promise<DaneFacts["secure"]> {
+  return isSecure(mailHost, resolvers.length > 0 ? resolvers : getServers(), milliseconds);
 }
 
 /** The stack's TLSA records among those of a zone; `mark` begins their comments, the key's generation ends them. */
