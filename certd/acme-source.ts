@@ -175,7 +175,8 @@ export class AcmeSource implements Source {
     }
     if (this.job !== undefined || this.stopping) return;
     const now = this.around.clock();
-    const mayOrder = order !== undefined && now >= this.nextOrder(now) && passed(this.waitsUntil, now);
+    const backedOff = order?.asked === true || now >= this.nextOrder(now);
+    const mayOrder = order !== undefined && backedOff && passed(this.waitsUntil, now);
     const job =
       this.dns?.tidy() ?? (mayOrder ? this.order(order.why) : passed(this.pollAt, now) ? this.askCa() : undefined);
     this.job = job
@@ -277,6 +278,7 @@ export class AcmeSource implements Source {
     if (this.dns !== undefined && !(await this.dns.admits(this.stillWorks()))) return;
     if (this.stopping) return;
     this.ordering = true;
+    this.around.taken();
     journal.log(`A certificate is ordered for ${orderNames(names).join(", ")}: ${why}.`);
     const startedAt = this.around.clock();
     const before = this.stored;

@@ -1,7 +1,7 @@
 // The daemon: looks at stored, published and served on every pass, lets decide.ts decide, publishes, tells why.
 // No event is trusted and nothing here survives in memory only: a pass after kill -9 comes to the same conclusions.
 // What a source does to have a certificate is its own business.
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import type { Server } from "node:http";
 import { join } from "node:path";
 import type { AcmePaths } from "./acme.ts";
@@ -15,6 +15,7 @@ import { FilesSource } from "./files-source.ts";
 import { GenerationStore, type Generation } from "./generations.ts";
 import { certified, HttpsSide } from "./https.ts";
 import { day, duration, generationName, Journal } from "./journal.ts";
+import { PinKeeper } from "./pin.ts";
 import { makePlaceholder } from "./placeholder.ts";
 import { PolicyHosts } from "./policy-hosts.ts";
 import { probe } from "./probe.ts";
@@ -64,6 +65,9 @@ function certificateStatus(leaf: LeafFacts): CertificateStatus {
   };
 }
 
+/** The file by which a person asks for an order. It is gone once that begins. */
+export const orderRequest = (runtime: string): string => join(runtime, "order");
+
 function makeSource({ source, names }: Settings, paths: Paths, around: Surroundings): Source {
   return source.kind === "acme" ? new AcmeSource(source, names, paths, around) : new FilesSource(source, around);
 }
@@ -75,6 +79,7 @@ export class Certd {
   private readonly uptime: () => number;
   private readonly journal: Journal;
   private readonly store: GenerationStore;
+  private readonly pin: PinKeeper;
   private readonly judge: Judge;
   private readonly source: Source;
   private readonly watch: PortWatch;
@@ -98,6 +103,7 @@ export class Certd {
     this.uptime = uptime;
     this.journal = new Journal(log, clock);
     this.store = new GenerationStore(paths.certificates, settings.keepGenerations, clock);
+    this.pin = new PinKeeper(paths.certificates, this.journal);
     this.judge = new Judge(settings.names);
     const hostname = settings.names[0] ?? "";
     const look = (target: WatchTarget) => probe(target, hostname);
@@ -116,6 +122,7 @@ export class Certd {
       candidate: () => this.candidate(),
       published: () => this.published,
       https: this.https,
+      taken: () => rmSync(orderRequest(paths.runtime), { force: true }),
       wake: () => this.wake(),
     });
     this.watch = new PortWatch(settings.probes, (leaf) => leaf.sha256 === this.published?.leaf.sha256, look, clock, {
@@ -186,7 +193,8 @@ export class Certd {
       this.publish();
       this.source.work(this.decision);
       this.watch.tick();
-      this.https.tick(this.published, this.source.origin, this.source.caAnswers);
+      const pinned = this.decision.pin?.kind === "holds" ? this.published?.meta : undefined;
+      this.https.tick(this.published, pinned ?? this.source.origin, this.source.caAnswers);
       this.policyHosts.tick();
       this.report();
       this.journal.settle("fault");
@@ -219,7 +227,10 @@ export class Certd {
       candidate,
       forgotten: source.forgotten,
       suggestion: source.suggestion,
+      pinned: this.pin.pinned(this.published, (number) => this.store.read(number)),
+      asked: existsSync(orderRequest(this.paths.runtime)),
     });
+    this.pin.heed(this.decision.pin);
     this.tellRefusal(candidate, this.decision);
     this.watch.expect(published === undefined ? "" : `${published.number} ${published.leaf.sha256}`);
   }
@@ -251,12 +262,7 @@ export class Certd {
     const now = this.clock();
     if (publish === undefined || (now < this.publishRetryAt && this.publishRetryAt - now <= PUBLISH_RETRY)) return;
     try {
-      const generation =
-        publish.what === "placeholder"
-          ? this.store.publish(makePlaceholder(this.settings.names, PLACEHOLDER_DAYS), this.settings.names, {
-              source: "placeholder",
-            })
-          : this.publishCandidate();
+      const generation = this.make(publish);
       if (generation === undefined) return;
       this.published = generation;
       this.publishRetryAt = 0;
@@ -277,9 +283,16 @@ export class Certd {
     }
   }
 
-  private publishCandidate(): Generation | undefined {
-    const { pair } = this.judge;
-    return pair && this.store.publish(pair, this.settings.names, this.source.origin);
+  private make(publish: NonNullable<Decision["publish"]>): Generation | undefined {
+    const { names } = this.settings;
+    switch (publish.what) {
+      case "placeholder":
+        return this.store.publish(makePlaceholder(names, PLACEHOLDER_DAYS), names, { source: "placeholder" });
+      case "pinned":
+        return this.store.switchTo(publish.number);
+      case "candidate":
+        return this.judge.pair && this.store.publish(this.judge.pair, names, this.source.origin);
+    }
   }
 
   private tellServed(ports: readonly Watched[]): void {
@@ -318,6 +331,7 @@ export class Certd {
     };
     const { port, shares } = this.https;
     const { failure } = this.journal;
+    const { pin } = this.decision;
     return {
       version: 1,
       state: overallState(view, this.watch.allAgree && !(shares && this.https.waits()), now),
@@ -333,6 +347,7 @@ export class Certd {
             publishedAt: published.meta.publishedAt,
           }
         : null,
+      pinned: pin?.kind === "holds" ? { generation: pin.number, since: iso(pin.since), until: iso(pin.until) } : null,
       ports: this.watch.ports.map((port) => this.portStatus(port)),
       https: port === undefined ? null : this.portStatus(port),
       ...source.status(this.decision),

@@ -36,6 +36,13 @@ const usable = (facts: LeafFacts): Candidate => ({ kind: "usable", leaf: facts }
 const published = (facts: LeafFacts, origin = ACME): Published => ({ number: 5, origin, leaf: facts });
 const placeholder = published(leaf("p", 0, 7, { selfSigned: true }), PLACEHOLDER);
 
+/** Pinned a day ago. */
+const pinned = (facts: LeafFacts, number = 4): NonNullable<Observation["pinned"]> => ({
+  number,
+  at: NOW - DAY,
+  leaf: facts,
+});
+
 /** A certificate of 90 days that is published and stored. */
 function inService(age: number): Partial<Observation> {
   return { published: published(leaf("a", age)), candidate: usable(leaf("a", age)) };
@@ -64,7 +71,7 @@ const custom = { names: ["mail.test"], keyType: undefined, origin: CUSTOM };
 interface Row {
   readonly when: string;
   readonly given: Partial<Observation>;
-  readonly publish?: "placeholder" | "candidate";
+  readonly publish?: "placeholder" | "candidate" | "pinned";
   /** Part of the reason why a usable candidate is not published; absent: none. */
   readonly declined?: RegExp;
   /** Part of the reason for an order; absent: no order. */
@@ -281,6 +288,51 @@ const rows: readonly Row[] = [
     when: "everything from the CA has expired",
     given: { published: published(leaf("a", 100)), candidate: refused("expired") },
     order: /cannot be used/,
+  },
+  {
+    when: "an older generation is pinned",
+    given: { ...inService(1), pinned: pinned(leaf("old", 20)) },
+    publish: "pinned",
+  },
+  {
+    when: "the pinned generation is in service and a newer certificate is stored",
+    given: { published: published(leaf("a", 20)), candidate: usable(leaf("b", 0)), pinned: pinned(leaf("a", 20), 5) },
+  },
+  {
+    when: "the pinned generation is in service and the newer one in store is due",
+    given: {
+      published: published(leaf("a", 1)),
+      candidate: usable(leaf("b", 0, 6, { notBefore: NOW - 4 * DAY, notAfter: NOW + 2 * DAY })),
+      pinned: pinned(leaf("a", 1), 5),
+    },
+  },
+  {
+    when: "another source is configured while a generation is pinned",
+    given: {
+      published: published(leaf("a", 20)),
+      candidate: usable(leaf("b", 0)),
+      wanted: custom,
+      pinned: pinned(leaf("a", 20), 5),
+    },
+  },
+  {
+    when: "what was published is damaged and an older generation is pinned",
+    given: { candidate: usable(leaf("b", 0)), pinned: pinned(leaf("a", 20)) },
+    publish: "pinned",
+  },
+  {
+    when: "the pinned generation has expired",
+    given: {
+      published: published(leaf("a", 91)),
+      candidate: usable(leaf("b", 0)),
+      pinned: pinned(leaf("a", 91), 5),
+    },
+    publish: "candidate",
+  },
+  {
+    when: "a person has asked for an order",
+    given: { ...inService(1), asked: true },
+    order: /a person has asked for it/,
   },
   {
     when: "the placeholder is about to expire",

@@ -10,6 +10,7 @@ import {
 } from "./schedule.ts";
 import type { Origin } from "./generations.ts";
 import { orderNames } from "./names.ts";
+import { judgePin, type Pinned, type PinVerdict } from "./pin.ts";
 import { covers, type Finding, type LeafFacts } from "./validate.ts";
 
 /** The published generation as decisions need it. */
@@ -53,6 +54,10 @@ export interface Observation {
   readonly forgotten: string | undefined;
   /** The CA's latest suggestion, if it makes any. */
   readonly suggestion: Suggestion | undefined;
+  /** The generation that a person wants to stay in service, if any. */
+  readonly pinned?: Pinned | undefined;
+  /** A person has asked for an order. */
+  readonly asked?: boolean;
 }
 
 export interface Renewal extends RenewalPlan {
@@ -62,11 +67,15 @@ export interface Renewal extends RenewalPlan {
 
 export interface Decision {
   /** Publish this now. */
-  readonly publish?: { readonly what: "placeholder" | "candidate"; readonly why: string };
+  readonly publish?:
+    | { readonly what: "placeholder" | "candidate"; readonly why: string }
+    | { readonly what: "pinned"; readonly number: number; readonly why: string };
   /** Why what is offered is usable and yet not published; a sentence. */
   readonly declined?: string;
   /** A new certificate is needed as soon as back-off and CA allow. */
-  readonly order?: { readonly why: string };
+  readonly order?: { readonly why: string; readonly asked: boolean };
+  /** Whether what is pinned stays; absent: nothing is pinned. */
+  readonly pin?: PinVerdict;
   /** When and why the certificate in use will be renewed; absent while none is usable. */
   readonly renewal?: Renewal;
 }
@@ -121,6 +130,11 @@ function publication(o: Observation): Pick<Decision, "publish" | "declined"> {
   return why === undefined ? {} : { publish: { what: "placeholder", why } };
 }
 
+/** While a generation is pinned, nothing else is published: what the source brings waits in its store. */
+function restoration(number: number, published: Published | undefined): Pick<Decision, "publish"> {
+  return published?.number === number ? {} : { publish: { what: "pinned", number, why: "it is pinned" } };
+}
+
 /** The best certificate at hand from the wanted source: what is stored or, if newer or alone, what is published. */
 function reference(o: Observation): LeafFacts | undefined {
   const stored = o.candidate.kind === "usable" ? o.candidate.leaf : undefined;
@@ -146,7 +160,13 @@ function difference(leaf: LeafFacts, wanted: Observation["wanted"]): string | un
   return key === undefined || key === leaf.publicKeySha256 ? undefined : "the stack's key was changed";
 }
 
+/** Why a certificate is wanted now, if it is; what a person asks for needs no other reason. */
 function orderReason(o: Observation): { why?: string; renewal?: Renewal } {
+  const due = ownReason(o);
+  return o.asked === true && o.candidate.kind !== "busy" ? { why: "a person has asked for it", ...due } : due;
+}
+
+function ownReason(o: Observation): { why?: string; renewal?: Renewal } {
   if (o.candidate.kind === "busy" || o.wanted.keyType === undefined) return {};
   const leaf = reference(o);
   if (leaf === undefined) {
@@ -178,9 +198,11 @@ export function renewalReason({ suggestion }: Renewal): string {
 /** What follows from one look at everything. Publication and order are independent: both may be due. */
 export function decide(o: Observation): Decision {
   const { why, renewal } = orderReason(o);
+  const pin = o.pinned && judgePin(o.pinned, o.wanted.names, o.now);
   return {
-    ...publication(o),
-    ...(why === undefined ? {} : { order: { why } }),
+    ...(pin?.kind === "holds" ? restoration(pin.number, o.published) : publication(o)),
+    ...(pin === undefined ? {} : { pin }),
+    ...(why === undefined ? {} : { order: { why, asked: o.asked === true } }),
     ...(renewal === undefined ? {} : { renewal }),
   };
 }

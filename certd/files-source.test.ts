@@ -46,6 +46,7 @@ function source(kind: "custom" | "internal" = "custom"): FilesSource {
       candidate: () => ({ kind: "none" }),
       published: () => undefined,
       https: { waits: () => false, epoch: () => 0, setEpoch: () => undefined, hurry: () => undefined },
+      taken: () => undefined,
       wake: () => undefined,
     },
   );

@@ -56,6 +56,7 @@ export interface Health {
     readonly https: HttpsCertificateHealth | null;
   };
   readonly ports: readonly PortHealth[];
+  readonly pinned: Status["pinned"];
   readonly order: Omit<Status["order"], "renewal">;
   readonly renewal: Status["order"]["renewal"];
   readonly ca: Status["ca"];
@@ -98,7 +99,7 @@ function healthState({ state, https, published, order }: Status, now: number): H
 
 /** @param now milliseconds since the epoch */
 export function health(status: Status, now: number): Health {
-  const { published, https, ca, lastError } = status;
+  const { published, pinned, https, ca, lastError } = status;
   const { renewal, ...order } = status.order;
   const state = healthState(status, now);
   return {
@@ -121,6 +122,7 @@ export function health(status: Status, now: number): Health {
     ports: [...status.ports, ...(https === null ? [] : [https])]
       .map((port) => portHealth(port, now))
       .sort((a, b) => a.port - b.port),
+    pinned,
     order,
     renewal,
     ca,

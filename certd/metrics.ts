@@ -31,7 +31,7 @@ const at = (time: string | null | undefined): Sample[] => (time == null ? [] : [
 
 /** The text of `/metrics`. Times are seconds since the epoch; what is not known has no sample. */
 export function metrics(health: Health): string {
-  const { certificates, ports, order, renewal, ca } = health;
+  const { certificates, ports, pinned, order, renewal, ca } = health;
   const leaves = Object.entries(certificates).flatMap(([certificate, leaf]) =>
     leaf === null ? [] : [{ certificate, leaf }],
   );
@@ -76,6 +76,11 @@ export function metrics(health: Health): string {
       "vectis_published_seconds",
       "When the published generation was published.",
       at(certificates.mail?.publishedAt),
+    ),
+    family(
+      "vectis_pinned_until_seconds",
+      "When the pin of the published generation ends by itself; no sample: nothing is pinned.",
+      at(pinned?.until),
     ),
     family("vectis_renewal_seconds", "Planned moment of the next renewal.", at(renewal?.at)),
     family(

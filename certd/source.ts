@@ -24,6 +24,8 @@ export interface Surroundings {
   readonly candidate: () => Candidate;
   readonly published: () => Generation | undefined;
   readonly https: HttpsLink;
+  /** An order begins: whoever asked for one has it. */
+  readonly taken: () => void;
   /** The next pass comes at once. */
   readonly wake: () => void;
 }

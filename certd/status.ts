@@ -61,6 +61,8 @@ export interface Status {
   readonly names: readonly string[];
   readonly source: string;
   readonly published: PublishedStatus | null;
+  /** The generation that a person wants to stay in service, whatever the source brings; `null`: none. */
+  readonly pinned: { readonly generation: number; readonly since: string; readonly until: string } | null;
   readonly ports: readonly PortStatus[];
   /** The HTTPS endpoint with its own certificate; here `agrees` means that it has one for the hostname. */
   readonly https: PortStatus | null;

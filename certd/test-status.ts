@@ -35,6 +35,7 @@ export const good: Status = {
   names: ["mail.example.com"],
   source: "acme",
   published: { ...mail, generation: 7, source: "acme", keyType: "ec-256", publishedAt: at(-10) },
+  pinned: null,
   ports: [port(993, "dovecot"), port(25, "postfix")],
   https: port(443, "traefik", certificate("b", -20, 70)),
   order: {

@@ -105,6 +105,35 @@ action<{ readonly zone: boolean }>(
   async (options) => (await import("./dns.ts")).dnsShow(options),
 );
 
+const certs = program.command("certs").description("the generations of the mail certificate");
+action(
+  certs.command("list").description("show every generation, which one is in service, and whether it is pinned"),
+  async (options) => (await import("./certs.ts")).certsList(options),
+);
+action(
+  certs
+    .command("show")
+    .description("show what differs between two generations: names, key, issuer, chain, dates")
+    .argument("[generation]", "its number (default: the one before)")
+    .argument("[other]", "the other's number (default: the current one)"),
+  async (options, ...generations) => (await import("./certs.ts")).certsShow(options, ...generations),
+);
+action(
+  certs.command("renew").description("order a certificate now, and wait until every mail port serves it"),
+  async (options) => (await import("./certs.ts")).certsRenew(options),
+);
+action(
+  certs
+    .command("rollback")
+    .description("serve an earlier generation at once, and keep it until `certs unpin` or until it nears its end")
+    .argument("[generation]", "its number (default: the one before the current one)"),
+  async (options, generation) => (await import("./certs.ts")).certsRollback(options, generation),
+);
+action(
+  certs.command("unpin").description("end a rollback: serve what the source of certificates has"),
+  async (options) => (await import("./certs.ts")).certsUnpin(options),
+);
+
 const services = ["acme", "traefik", "postfix", "dovecot"] as const;
 action<{ readonly follow: boolean; readonly tail?: string; readonly since?: string }>(
   program

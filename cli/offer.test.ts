@@ -44,6 +44,16 @@ const cases: readonly {
     offer: { problems: ["The key does not fit."], final: true },
   },
   {
+    what: "files that wait behind a pinned generation are not waited for",
+    facts: { status: { ...status, pinned: { generation: 1 } }, files: settled },
+    offer: { problems: ["generation 000001 is pinned: end that with `vectis certs unpin`"], final: true },
+  },
+  {
+    what: "files that are pinned and published are served",
+    facts: { status: { ...status, pinned: { generation: 1 } }, files: { ...settled, leaf: "old" } },
+    offer: { problems: [], final: false },
+  },
+  {
     what: "a reason with advice is given as a whole",
     facts: {
       status: { ...status, lastError: { cause: "The file is missing.", advice: "Put it there." } },

@@ -1,6 +1,7 @@
 // Whether what the source of certificates has is what the sidecar has published: asked from the sidecar itself, since from
 // outside a port that serves yesterday's certificate looks as good as one that serves today's.
 import { X509Certificate } from "node:crypto";
+import { generationName } from "../certd/journal.ts";
 import { docker, dockerEnvironment } from "./docker.ts";
 import { UserError } from "./errors.ts";
 
@@ -23,6 +24,8 @@ export interface SidecarFacts {
 export interface CertdStatus {
   readonly at: string;
   readonly published: { readonly sha256: string; readonly generation: number } | null;
+  /** The generation that a person wants to stay in service. */
+  readonly pinned?: { readonly generation: number } | null;
   readonly lastError: string | { readonly cause: string; readonly advice?: string | null } | null;
 }
 
@@ -44,6 +47,10 @@ export function judgeOffer({ status, files }: SidecarFacts): Offer {
   if (files === undefined) return { published, problems: [], final: false };
   const judged = Date.parse(status.at) / 1000 >= files.changedAt + settling;
   const refusal = errorText(status.lastError);
+  if (judged && status.pinned != null && files.leaf !== published) {
+    const which = `generation ${generationName(status.pinned.generation)} is pinned`;
+    return { published, problems: [`${which}: end that with \`vectis certs unpin\``], final: true };
+  }
   // The same leaf may lie there with another key.
   if (judged && refusal !== "") return { published, problems: [refusal], final: true };
   if (!judged) return { published, problems: ["the files have just changed"], final: false };

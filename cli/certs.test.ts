@@ -1,0 +1,73 @@
+// What `vectis certs` says of generations, as pure functions; on running containers: test/rollback.test.ts.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { GenerationFacts, Listing } from "../certd/commands.ts";
+import { compare, previous, renderList, tlsaProblem } from "./certs.ts";
+
+function generation(number: number, change: Partial<GenerationFacts> = {}): GenerationFacts {
+  return {
+    generation: number,
+    publishedAt: "2026-11-01T12:00:00.000Z",
+    source: "acme",
+    directory: "https://ca.test/dir",
+    names: ["mail.example.com"],
+    notBefore: "2026-11-01T00:00:00.000Z",
+    notAfter: "2027-01-30T00:00:00.000Z",
+    serial: `0${number}`,
+    sha256: `leaf ${number}`,
+    keyType: "ec-256",
+    publicKeySha256: "ab12".repeat(16),
+    issuer: "CN=YE1",
+    chain: ["CN=mail.example.com", "CN=YE1"],
+    problems: [],
+    ...change,
+  };
+}
+const listing = (current: number, ...generations: GenerationFacts[]): Listing => ({
+  generations,
+  current,
+  pinned: null,
+});
+
+describe("vectis certs", () => {
+  it("lists generations with their state, and says that one is pinned and until when", () => {
+    const pinned = { generation: 41, since: "2026-11-20T08:00:00.000Z", until: "2026-12-30T00:00:00.000Z" };
+    const text = renderList(
+      { ...listing(41, generation(42), generation(41), generation(0, { problems: ["self-signed"] })), pinned },
+      Date.UTC(2026, 11, 1),
+    );
+    assert.match(text, /^000042 {2,}2026-11-01 12:00 UTC +2027-01-30 00:00 UTC +60\.0 +ec-256 +ab12ab12ab12 +042 /m);
+    assert.match(text, /^000041 +current, pinned +/m);
+    assert.match(text, /^000000 +not usable +/m);
+    assert.match(text, /000041 is pinned since 2026-11-20 08:00 UTC, until `vectis certs unpin` or 2026-12-30/);
+  });
+
+  it("rolls back to the latest earlier generation that may be served", () => {
+    const expired = generation(41, { problems: ["It has expired."] });
+    assert.equal(previous(listing(42, generation(43), generation(42), expired, generation(40))).generation, 40);
+    assert.throws(() => previous(listing(42, generation(42), expired)), /no earlier generation that may be served/);
+  });
+
+  it("names every field in which two generations differ, and no other", () => {
+    const other = generation(42, { names: ["mail.example.com", "imap.example.com"], keyType: "ec-384" });
+    const differs = compare(generation(41), other).filter(({ same }) => !same);
+    assert.deepEqual(
+      differs.map(({ field }) => field),
+      ["names", "key", "serial"],
+    );
+  });
+
+  const mx = { type: "MX", value: "10 mail.example.com." };
+  const tlsa = (key: string) => ({ type: "TLSA", value: `3 1 1 ${key}` });
+  const rows: readonly (readonly [what: string, records: unknown, refused: boolean])[] = [
+    ["without TLSA records", [mx], false],
+    ["of a stack whose outputs have no records", undefined, false],
+    ["that a TLSA record names", [mx, tlsa("00".repeat(32)), tlsa("AB12".repeat(16))], false],
+    ["that no TLSA record names", [mx, tlsa("00".repeat(32))], true],
+  ];
+  for (const [what, records, refused] of rows) {
+    it(`${refused ? "refuses" : "takes"} a key ${what}`, () => {
+      assert.match(tlsaProblem(generation(41), records) ?? "", refused ? /no TLSA record names the key of/ : /^$/);
+    });
+  }
+});
