@@ -6,11 +6,20 @@ import { AcmeDriver, dnsRoots, type AcmePaths, type RunResult } from "./acme.ts"
 import { CaClient, type DirectoryAnswer, type RenewalInfo } from "./ca.ts";
 import { diagnose, type Trouble } from "./causes.ts";
 import { CloudflareClient } from "./cloudflare.ts";
-import { nextOrderAt, renewalReason, type Candidate, type Decision, type Renewal, type Suggestion } from "./decide.ts";
+import {
+  nextOrderAt,
+  renewalReason,
+  type Candidate,
+  type Decision,
+  type ProfileFacts,
+  type Renewal,
+  type Suggestion,
+} from "./decide.ts";
 import { DnsChallenge } from "./dns-challenge.ts";
 import { DnsKeeper } from "./dns-keeper.ts";
 import type { Origin } from "./generations.ts";
 import { capital, day, duration } from "./journal.ts";
+import { Duplicates } from "./duplicates.ts";
 import { orderNames } from "./names.ts";
 import { tryRoute } from "./route.ts";
 import { caPollInterval, connectionBackoff, passed, renewalInfoInterval } from "./schedule.ts";
@@ -43,6 +52,7 @@ export class AcmeSource implements Source {
   private readonly publicCa: boolean;
 
   private memory: StateFile | undefined;
+  private duplicates: Duplicates | undefined;
   private stopping = false;
   private job: Promise<void> | undefined;
   private ordering = false;
@@ -96,6 +106,11 @@ export class AcmeSource implements Source {
     return this.state.value.suggestion ?? undefined;
   }
 
+  get profile(): ProfileFacts {
+    const { seenLeaf, profile } = this.state.value;
+    return { wanted: this.settings.profile ?? "", leaf: seenLeaf, named: profile };
+  }
+
   get caAnswers(): boolean {
     return this.answers === true;
   }
@@ -109,9 +124,15 @@ export class AcmeSource implements Source {
     const key = this.driver.givenKey();
     this.publicKeySha256 = key === undefined ? undefined : publicKeySha256(createPrivateKey(key));
     this.memory = new StateFile(join(this.driver.home, "certd.json"));
-    const wanted = createHash("sha256")
-      .update(JSON.stringify([this.names, this.settings.keyType, ...(key === undefined ? [] : [this.publicKeySha256])]))
-      .digest("hex");
+    const { keyType, profile } = this.settings;
+    const wishes = [
+      this.names,
+      keyType,
+      ...(key === undefined ? [] : [this.publicKeySha256]),
+      ...(profile === undefined ? [] : [{ profile }]),
+    ];
+    const wanted = createHash("sha256").update(JSON.stringify(wishes)).digest("hex");
+    this.duplicates = new Duplicates(this.settings.directory, this.names, this.around, this.memory);
     const { value } = this.state;
     if (value.wanted !== wanted) this.state.update({ wanted, failures: 0, interruptions: 0, ordering: false });
     else if (value.ordering) this.state.update({ ordering: false, interruptions: value.interruptions + 1 });
@@ -133,12 +154,14 @@ export class AcmeSource implements Source {
     if (candidate.kind === "busy") return;
     const leaf = candidate.kind === "usable" ? candidate.leaf.sha256 : "";
     this.stored = leaf;
+    this.duplicates?.observe(candidate.kind === "usable" ? candidate.leaf : undefined);
     const { accountUrl, seenLeaf, forgotten } = this.state.value;
     const url = leaf === seenLeaf && accountUrl !== "" && !this.accountDue ? accountUrl : this.driver.accountUrl();
     this.accountDue = false;
     if (url === "" || (url === accountUrl && leaf === seenLeaf)) return;
     if (leaf !== "" && leaf !== seenLeaf) {
-      // Whoever placed the order: it went well.
+      // Whoever placed the order: it went well, with what acme.sh's configuration says.
+      this.state.update({ profile: this.driver.profile() });
       this.journal.settle("order");
       const lastOrder = { at: this.around.clock(), ok: true, cause: "", advice: "" };
       this.state.update({ failures: 0, interruptions: 0, lastOrder });
@@ -176,7 +199,9 @@ export class AcmeSource implements Source {
     if (this.job !== undefined || this.stopping) return;
     const now = this.around.clock();
     const backedOff = order?.asked === true || now >= this.nextOrder(now);
-    const mayOrder = order !== undefined && backedOff && passed(this.waitsUntil, now);
+    this.duplicates?.tell(order, this.stillWorks());
+    const held = this.duplicates?.held(order) ?? 0;
+    const mayOrder = order !== undefined && backedOff && now >= held && passed(this.waitsUntil, now);
     const job =
       this.dns?.tidy() ?? (mayOrder ? this.order(order.why) : passed(this.pollAt, now) ? this.askCa() : undefined);
     this.job = job
@@ -395,9 +420,13 @@ export class AcmeSource implements Source {
         reason: order?.why ?? null,
         last: lastOrder && { ...lastOrder, at: iso(lastOrder.at) },
         failures,
-        nextAt: order === undefined ? null : iso(Math.max(this.nextOrder(now), this.waitsUntil, now)),
+        nextAt:
+          order === undefined
+            ? null
+            : iso(Math.max(this.nextOrder(now), this.waitsUntil, this.duplicates?.held(order) ?? 0, now)),
         renewal: renewal === undefined ? null : renewalStatus(renewal),
       },
+      budget: this.duplicates?.status(order) ?? null,
       ca: {
         directory: this.settings.directory,
         answers: this.answers ?? null,

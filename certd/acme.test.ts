@@ -105,6 +105,16 @@ Le_DNSSleep='0'
     );
   });
 
+  it("names the CA's profile in acme.sh's configuration, and takes it out again", async () => {
+    const made = driver([HOST], { profile: "shortlived" });
+    await made.order();
+    assert.equal(confValue(ordered(made), "Le_Certificate_Profile"), "shortlived");
+    assert.equal(made.profile(), "shortlived");
+    await driver().order();
+    assert.equal(made.profile(), "");
+    assert.doesNotMatch(ordered(made), /Le_Certificate_Profile/);
+  });
+
   it("keeps the key, and what else acme.sh remembers, when a name was added", async () => {
     const made = driver([HOST, "imap.vectis.test"]);
     const folder = store(made.home, ec256, conf("Le_LinkCert='x'\nLe_OrderFinalize='y'\n"));

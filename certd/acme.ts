@@ -55,11 +55,12 @@ export function orderConf(before: string, source: AcmeSource, names: readonly st
     Le_Keylength: source.keyType,
     Le_ExtKeyUse: "serverAuth",
     Le_HTTPPort: String(source.httpPort),
+    ...(source.profile === undefined ? {} : { Le_Certificate_Profile: source.profile }),
     // The hook itself waits, for the name servers; without this acme.sh would ask public resolvers.
     Le_DNSSleep: "0",
   };
   const gone = new RegExp(
-    `^(${Object.keys(wanted).join("|")}|Le_NextRenewTime|Le_NextRenewTimeStr|Le_Vlist|Le_OrderFinalize|Le_LinkOrder|(SAVED_)?CF_\\w+)=.*\\n?`,
+    `^(${Object.keys(wanted).join("|")}|Le_NextRenewTime|Le_NextRenewTimeStr|Le_Vlist|Le_OrderFinalize|Le_LinkOrder|Le_Certificate_Profile|(SAVED_)?CF_\\w+)=.*\\n?`,
     "gm",
   );
   const lines = Object.entries(wanted).map(([key, value]) => `${key}='${value}'\n`);
@@ -205,6 +206,12 @@ export class AcmeDriver {
     if (!existsSync(top)) return "";
     const conf = readdirSync(top, { recursive: true, encoding: "utf8" }).find((path) => path.endsWith("ca.conf"));
     return conf === undefined ? "" : confValue(readFileSync(join(top, conf), "utf8"), "ACCOUNT_URL");
+  }
+
+  /** The profile that acme.sh's own configuration of the certificate names; empty: none. */
+  profile(): string {
+    const conf = join(this.folder, `${this.hostname}.conf`);
+    return existsSync(conf) ? confValue(readFileSync(conf, "utf8"), "Le_Certificate_Profile") : "";
   }
 
   /**

@@ -71,6 +71,11 @@ const outputs: Readonly<Record<string, Row>> = {
     cause: /does not issue for blocked\.vectis\.test/,
     advice: /vectis:hostname or vectis:tls\.names/,
   },
+  "invalid-profile": {
+    code: "profile",
+    cause: /does not offer the certificate profile \(Order specified an unrecognized profile/,
+    advice: /vectis:tls\.acme\.profile .*tlsserver/,
+  },
   "token-refused": {
     code: "token-refused",
     cause: /^Cloudflare refuses the request: Invalid access token \(code 9109\)$/,

@@ -14,6 +14,7 @@ export type TroubleCode =
   | "dns-api"
   | "other-host"
   | "port-80"
+  | "profile"
   | "rate-limited"
   | "rejected-name"
   | "token-refused"
@@ -90,6 +91,13 @@ const RULES: readonly Rule[] = [
       e.type === "externalAccountRequired"
         ? "this CA wants an account bound to a customer number, which is not supported; choose another one in vectis:tls.acme.directory"
         : "set vectis:tls.email to a mail address that works, for example admin@example.com, and read what the CA asks for",
+  },
+  {
+    code: "profile",
+    types: ["invalidProfile"],
+    cause: (e) => `the CA does not offer the certificate profile${said(e)}`,
+    advice: () =>
+      "set vectis:tls.acme.profile to one that the CA's directory lists under meta.profiles, for example tlsserver, or remove it",
   },
   {
     code: "rejected-name",

@@ -98,7 +98,9 @@ mkdir -p "$home/ca/x"
 mkdir -p "$home/${HOST}_ecc"
 cp '${top}/next/key' "$home/${HOST}_ecc/${HOST}.key"
 cp '${top}/next/pem' "$home/${HOST}_ecc/fullchain.cer"
+profile=$(grep Le_Certificate_Profile "$home/${HOST}_ecc/${HOST}.conf" || :)
 printf "Le_Domain='${HOST}'\\nLe_Alt='no'\\nLe_API='%s'\\nLe_Keylength='ec-256'\\n" "$server" >"$home/${HOST}_ecc/${HOST}.conf"
+echo "$profile" >>"$home/${HOST}_ecc/${HOST}.conf"
 `,
   );
   chmodSync(at("acme.sh"), 0o755);
@@ -268,6 +270,29 @@ describe("certd", () => {
     };
     start({ source });
     await serves(leaf(0));
+  });
+
+  it("orders anew when the profile is changed, and only then", async () => {
+    start();
+    await serves(leaf(0));
+    await stop();
+    const source: AcmeSource = {
+      kind: "acme",
+      directory: `${base}/dir`,
+      caBundle: root.pem,
+      challenge: "http-01",
+      httpPort: 8080,
+      keyType: "ec-256",
+      profile: "shortlived",
+    };
+    offer(leaf(1));
+    start({ source });
+    await serves(leaf(1));
+    assert.ok(said(/is ordered for .*: the profile changed from none to shortlived/));
+    await stop();
+    const again = start({ source });
+    await until("a look at the CA", () => again.status().ca?.answers === true);
+    assert.deepEqual(runs(), ["--renew", "--renew"]);
   });
 
   it("registers and orders anew when the CA has forgotten everything, and tells HTTPS", async () => {

@@ -122,6 +122,7 @@ export class Certd {
       candidate: () => this.candidate(),
       published: () => this.published,
       https: this.https,
+      generations: () => this.store.list().flatMap((number) => this.store.read(number) ?? []),
       taken: () => rmSync(orderRequest(paths.runtime), { force: true }),
       wake: () => this.wake(),
     });
@@ -227,6 +228,7 @@ export class Certd {
       candidate,
       forgotten: source.forgotten,
       suggestion: source.suggestion,
+      profile: source.profile,
       pinned: this.pin.pinned(this.published, (number) => this.store.read(number)),
       asked: existsSync(orderRequest(this.paths.runtime)),
     });

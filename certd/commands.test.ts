@@ -5,7 +5,7 @@ import { tmpdir, uptime } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { Certd } from "./certd.ts";
-import { CommandError, listing, pin, renew, unpin, type CommandArgs } from "./commands.ts";
+import { CommandError, listing, pin, renew, spendingProblem, unpin, type CommandArgs } from "./commands.ts";
 import type { Settings } from "./settings.ts";
 import { TestPki, until, type Issued } from "./test-pki.ts";
 
@@ -147,7 +147,14 @@ describe("a person's commands", () => {
     await assert.rejects(pin("1", args), /generation 000001 must not be served: .*expired/);
   });
 
+  it("asks before it spends the last orders that Let's Encrypt's limit leaves", () => {
+    const left = (remaining: number) => ({ names: [HOST], limit: 5, remaining, nextAt: "soon", heldUntil: null });
+    assert.match(spendingProblem(left(2)) ?? "", /leaves 2 of 5 orders for exactly mail\.vectis\.test .* --yes/);
+    assert.equal(spendingProblem(left(3)), undefined);
+    assert.equal(spendingProblem(null), undefined);
+  });
+
   it("orders nothing where certificates come as files", async () => {
-    await assert.rejects(renew(args), /come from custom: nothing can be ordered, only replaced/);
+    await assert.rejects(renew(args, false), /come from custom: nothing can be ordered, only replaced/);
   });
 });

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { orderRequest, type Paths } from "./certd.ts";
+import { RESERVE } from "./budget.ts";
 import { replaceFile } from "./files.ts";
 import { GenerationStore, type Generation } from "./generations.ts";
 import { generationName } from "./journal.ts";
@@ -43,6 +44,7 @@ export interface Listing {
   /** `null`: nothing is published. */
   readonly current: number | null;
   readonly pinned: Status["pinned"];
+  readonly budget: Status["budget"];
 }
 
 export interface CommandArgs {
@@ -92,10 +94,12 @@ function factsOf(generation: Generation, args: CommandArgs): GenerationFacts {
 export function listing(args: CommandArgs): Listing {
   const volume = store(args);
   const generations = volume.list().flatMap((number) => volume.read(number) ?? []);
+  const { pinned, budget } = status(args);
   return {
     generations: generations.map((generation) => factsOf(generation, args)).reverse(),
     current: volume.current()?.number ?? null,
-    pinned: status(args).pinned,
+    pinned,
+    budget,
   };
 }
 
@@ -142,13 +146,29 @@ export async function unpin(args: CommandArgs): Promise<void> {
   args.print("Nothing is pinned any more: certd publishes what its source has.");
 }
 
-/** Has certd order now, and tells how that goes. @throws CommandError if it fails, or does not begin in time */
-export async function renew(args: CommandArgs, limit = 600_000): Promise<void> {
+/** Why an order wants a second thought; `undefined`: it does not. */
+export function spendingProblem(budget: Status["budget"]): string | undefined {
+  if (budget === null || budget.remaining > RESERVE) return undefined;
+  return (
+    `Let's Encrypt's limit leaves ${budget.remaining} of ${budget.limit} orders for exactly ${budget.names.join(", ")} in 7 days ` +
+    `(the next is given back at ${budget.nextAt}); a volume that is lost costs two: order all the same with --yes, ` +
+    "or try with vectis:tls.acme.directory set to staging"
+  );
+}
+
+/**
+ * Has certd order now, and tells how that goes.
+ * @param yes whether the last orders that the CA's limit leaves may be spent
+ * @throws CommandError if it fails, or does not begin in time
+ */
+export async function renew(args: CommandArgs, yes: boolean, limit = 600_000): Promise<void> {
   const { settings, paths, print } = args;
   if (settings.source.kind !== "acme")
     throw new CommandError(`certificates come from ${settings.source.kind}: nothing can be ordered, only replaced`);
   const request = orderRequest(paths.runtime);
   const before = status(args);
+  const problem = yes ? undefined : spendingProblem(before.budget);
+  if (problem !== undefined) throw new CommandError(problem);
   const lastAt = before.order.last?.at;
   replaceFile(request, "", 0o600, false);
   try {
@@ -188,7 +208,7 @@ export async function renew(args: CommandArgs, limit = 600_000): Promise<void> {
   print("Every mail port serves it.");
 }
 
-const words = ["generations", "pin GENERATION", "unpin", "renew"];
+const words = ["generations", "pin GENERATION", "unpin", "renew [--yes]"];
 
 /** Runs one command. @throws CommandError with what is wrong */
 export async function runCommand([word, ...rest]: readonly string[], args: CommandArgs): Promise<void> {
@@ -200,7 +220,7 @@ export async function runCommand([word, ...rest]: readonly string[], args: Comma
     case "unpin":
       return unpin(args);
     case "renew":
-      return renew(args);
+      return renew(args, rest.includes("--yes"));
     default:
       throw new CommandError(`there is no command ${word}; there are: ${words.join(", ")}`);
   }

@@ -229,6 +229,20 @@ const rows: readonly Row[] = [
     },
   },
   {
+    when: "the profile was changed",
+    given: { ...inService(1), profile: { wanted: "shortlived", leaf: "a", named: "" } },
+    order: /profile changed from none to shortlived/,
+  },
+  {
+    when: "the profile is no longer named",
+    given: { ...inService(1), profile: { wanted: "", leaf: "a", named: "tlsserver" } },
+    order: /profile changed from tlsserver to none/,
+  },
+  {
+    when: "nobody knows the profile of what is stored",
+    given: { ...inService(1), profile: { wanted: "shortlived", leaf: "", named: "" } },
+  },
+  {
     when: "the directory was changed",
     given: { published: published(leaf("a"), { source: "acme", directory: "https://staging.test/dir" }) },
     order: /no certificate is stored/,
@@ -360,6 +374,19 @@ describe("decide", () => {
       else assert.match(decision.order?.why ?? "", order);
     });
   }
+
+  it("calls an order urgent when nothing fit for service is published, or will soon not be", () => {
+    const wanted = { names: ["mail.test"], keyType: "ec-384", origin: ACME };
+    const urgent = (given: Partial<Observation>): boolean | undefined =>
+      decide(look({ wanted, ...given })).order?.urgent;
+    assert.equal(urgent({}), true);
+    assert.equal(urgent({ published: placeholder }), true);
+    assert.equal(urgent(inService(1)), false, "another key type can wait");
+    assert.equal(urgent(inService(61)), false, "a renewal that is due can wait");
+    assert.equal(urgent(inService(76)), true, "one that is overdue cannot");
+    assert.equal(urgent(inService(91)), true);
+    assert.equal(urgent({ published: published(leaf("a", 1, 90, { names: ["x.test"] })) }), true);
+  });
 
   it("never replaces a CA's certificate by a placeholder, whatever else is wrong", () => {
     for (const age of [0, 50, 89, 91, 400]) {

@@ -4,7 +4,9 @@ import {
   PLACEHOLDER_MARGIN,
   interruptionBackoff,
   orderBackoff,
+  overdueTime,
   renewalPlan,
+  renewalTime,
   type RenewalPlan,
   type RenewalWindow,
 } from "./schedule.ts";
@@ -37,6 +39,14 @@ export interface Suggestion {
   readonly explanationUrl: string;
 }
 
+/** The certificate profile that is wanted, and the one that the last leaf was ordered with; empty: none is named. */
+export interface ProfileFacts {
+  readonly wanted: string;
+  /** SHA-256 of the leaf that `named` is about. */
+  readonly leaf: string;
+  readonly named: string;
+}
+
 export interface Observation {
   readonly now: number;
   readonly wanted: {
@@ -54,6 +64,7 @@ export interface Observation {
   readonly forgotten: string | undefined;
   /** The CA's latest suggestion, if it makes any. */
   readonly suggestion: Suggestion | undefined;
+  readonly profile?: ProfileFacts | undefined;
   /** The generation that a person wants to stay in service, if any. */
   readonly pinned?: Pinned | undefined;
   /** A person has asked for an order. */
@@ -73,7 +84,13 @@ export interface Decision {
   /** Why what is offered is usable and yet not published; a sentence. */
   readonly declined?: string;
   /** A new certificate is needed as soon as back-off and CA allow. */
-  readonly order?: { readonly why: string; readonly asked: boolean };
+  readonly order?: {
+    readonly why: string;
+    /** A person wants it. */
+    readonly asked: boolean;
+    /** Nothing fit for service is published, or what is will soon not be. */
+    readonly urgent: boolean;
+  };
   /** Whether what is pinned stays; absent: nothing is pinned. */
   readonly pin?: PinVerdict;
   /** When and why the certificate in use will be renewed; absent while none is usable. */
@@ -160,6 +177,13 @@ function difference(leaf: LeafFacts, wanted: Observation["wanted"]): string | un
   return key === undefined || key === leaf.publicKeySha256 ? undefined : "the stack's key was changed";
 }
 
+/** A certificate does not say its profile; of one that nothing is known about, nothing is said. */
+function profileDifference({ sha256 }: LeafFacts, profile: ProfileFacts | undefined): string | undefined {
+  if (profile === undefined || profile.leaf !== sha256 || profile.named === profile.wanted) return undefined;
+  const [from, to] = [profile.named || "none", profile.wanted || "none"];
+  return `the profile changed from ${from} to ${to}`;
+}
+
 /** Why a certificate is wanted now, if it is; what a person asks for needs no other reason. */
 function orderReason(o: Observation): { why?: string; renewal?: Renewal } {
   const due = ownReason(o);
@@ -179,12 +203,20 @@ function ownReason(o: Observation): { why?: string; renewal?: Renewal } {
   const suggestion = o.suggestion?.leaf === leaf.sha256 ? o.suggestion : undefined;
   const seed = `${o.wanted.names[0] ?? ""} ${leaf.serial}`;
   const renewal = { ...renewalPlan(leaf, seed, suggestion?.window), suggestion };
-  const changed = difference(leaf, o.wanted);
+  const changed = difference(leaf, o.wanted) ?? profileDifference(leaf, o.profile);
   if (changed !== undefined) return { why: changed, renewal };
   if (o.forgotten === leaf.sha256) return { why: "the CA no longer knows the account and the certificate", renewal };
   if (o.now < renewal.at) return { renewal };
   const left = duration(leaf.notAfter - o.now);
   return { why: `the certificate has ${left} left, and ${renewalReason(renewal)}`, renewal };
+}
+
+/** Whether an order cannot wait for days. */
+function urgent({ published, wanted: { names }, now }: Observation): boolean {
+  if (published === undefined || isPlaceholder(published)) return true;
+  const { leaf } = published;
+  const late = overdueTime(leaf.notAfter, renewalTime(leaf, `${names[0] ?? ""} ${leaf.serial}`));
+  return !valid(leaf, now) || !coversAll(leaf, names) || now >= late;
 }
 
 /** Why a renewal is planned for its moment, as the end of a sentence. */
@@ -202,7 +234,7 @@ export function decide(o: Observation): Decision {
   return {
     ...(pin?.kind === "holds" ? restoration(pin.number, o.published) : publication(o)),
     ...(pin === undefined ? {} : { pin }),
-    ...(why === undefined ? {} : { order: { why, asked: o.asked === true } }),
+    ...(why === undefined ? {} : { order: { why, asked: o.asked === true, urgent: urgent(o) } }),
     ...(renewal === undefined ? {} : { renewal }),
   };
 }

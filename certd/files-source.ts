@@ -181,6 +181,6 @@ export class FilesSource implements Source {
 
   status(): SourceStatus {
     const order = { running: false, reason: null, last: null, failures: 0, nextAt: null, renewal: null };
-    return { order, ca: null };
+    return { order, ca: null, budget: null };
   }
 }

@@ -94,6 +94,15 @@ function withoutPlan(): Partial<Status> {
 describe("metrics", () => {
   const text = metrics(health(good, NOW));
 
+  it("says until when a generation is pinned, and what the CA's limit leaves, only where there is such a thing", () => {
+    assert.doesNotMatch(text, /vectis_pinned|vectis_duplicate/);
+    const pinned = { generation: 7, since: at(0), until: at(20) };
+    const budget = { names: ["mail.example.com"], limit: 5, remaining: 2, nextAt: at(1), heldUntil: null };
+    const more = metrics(health({ ...good, pinned, budget }, NOW));
+    assert.ok(more.includes(`vectis_pinned_until_seconds ${(NOW + 20 * DAY) / 1000}\n`));
+    assert.ok(more.includes("vectis_duplicate_orders_remaining 2\n"));
+  });
+
   it("gives every fact with its labels, in seconds", () => {
     for (const line of [
       'vectis_state{state="ok"} 1',

@@ -59,6 +59,7 @@ export interface Health {
   readonly pinned: Status["pinned"];
   readonly order: Omit<Status["order"], "renewal">;
   readonly renewal: Status["order"]["renewal"];
+  readonly budget: Status["budget"];
   readonly ca: Status["ca"];
   readonly lastError: Status["lastError"];
 }
@@ -99,7 +100,7 @@ function healthState({ state, https, published, order }: Status, now: number): H
 
 /** @param now milliseconds since the epoch */
 export function health(status: Status, now: number): Health {
-  const { published, pinned, https, ca, lastError } = status;
+  const { published, pinned, https, budget, ca, lastError } = status;
   const { renewal, ...order } = status.order;
   const state = healthState(status, now);
   return {
@@ -125,6 +126,7 @@ export function health(status: Status, now: number): Health {
     pinned,
     order,
     renewal,
+    budget,
     ca,
     lastError,
   };

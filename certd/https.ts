@@ -79,6 +79,11 @@ export class HttpsSide implements HttpsLink {
     return this.watch?.allAgree === false;
   }
 
+  served(): LeafFacts | undefined {
+    const result = this.port?.result;
+    return result !== undefined && "leaf" in result ? result.leaf : undefined;
+  }
+
   epoch(): number {
     return this.folder.epoch();
   }

@@ -31,7 +31,7 @@ const at = (time: string | null | undefined): Sample[] => (time == null ? [] : [
 
 /** The text of `/metrics`. Times are seconds since the epoch; what is not known has no sample. */
 export function metrics(health: Health): string {
-  const { certificates, ports, pinned, order, renewal, ca } = health;
+  const { certificates, ports, pinned, order, renewal, budget, ca } = health;
   const leaves = Object.entries(certificates).flatMap(([certificate, leaf]) =>
     leaf === null ? [] : [{ certificate, leaf }],
   );
@@ -83,6 +83,11 @@ export function metrics(health: Health): string {
       at(pinned?.until),
     ),
     family("vectis_renewal_seconds", "Planned moment of the next renewal.", at(renewal?.at)),
+    family(
+      "vectis_duplicate_orders_remaining",
+      "Orders for exactly these names that Let's Encrypt's limit leaves; no sample: it does not apply.",
+      budget === null ? [] : [[{}, budget.remaining]],
+    ),
     family(
       "vectis_ca_answers",
       "1 if the CA answered when it was last asked.",

@@ -6,6 +6,9 @@ import * as v from "valibot";
 export const KEY_TYPES = ["ec-256", "ec-384"] as const;
 export type KeyType = (typeof KEY_TYPES)[number];
 
+/** Name of a certificate profile: it travels through a shell file and a JSON text, so plain characters only. */
+export const PROFILE = /^[A-Za-z0-9._-]{1,64}$/;
+
 /** How a probe reaches TLS: at once, or after STARTTLS in SMTP (RFC 3207). */
 export const PROBE_MODES = ["implicit", "starttls-smtp"] as const;
 export type ProbeMode = (typeof PROBE_MODES)[number];
@@ -118,6 +121,10 @@ const acmeSource = v.strictObject({
   /** Port on which HTTP-01 is answered inside the container; the proxy on port 80 forwards to it. Default 8080. */
   httpPort: v.optional(port, 8080),
   keyType: v.picklist(KEY_TYPES, `must be one of ${KEY_TYPES.join(", ")}`),
+  /** Name of the CA's certificate profile; default: none is named, and the CA chooses. */
+  profile: v.exactOptional(
+    v.pipe(text("shortlived"), v.regex(PROFILE, "must be a profile's name, for example shortlived")),
+  ),
   /** Path of the PEM key to order with inside the container. Default: acme.sh makes one and keeps it. */
   keyFile: v.exactOptional(absolutePath),
   /** The proxy that owns port 80. If given, the way through it back to certd is tried before every HTTP-01 order. */

@@ -1,10 +1,10 @@
 // What produces certificates, seen from certd: something that offers a pair, and perhaps does work to have a better one.
 // Each kind lives in a file of its own; nothing else in certd knows the kinds apart.
-import type { Candidate, Decision, Suggestion } from "./decide.ts";
+import type { Candidate, Decision, ProfileFacts, Suggestion } from "./decide.ts";
 import type { Generation, Origin } from "./generations.ts";
 import type { Journal } from "./journal.ts";
 import type { Status } from "./status.ts";
-import type { Finding, Pair } from "./validate.ts";
+import type { Finding, LeafFacts, Pair } from "./validate.ts";
 
 /** What a source has at the moment, not yet judged. The same content is the same `pair` object. */
 export type Reading =
@@ -23,6 +23,8 @@ export interface Surroundings {
   /** What the source offers now, judged. */
   readonly candidate: () => Candidate;
   readonly published: () => Generation | undefined;
+  /** Every generation in the volume, for what it tells of earlier orders. */
+  readonly generations: () => readonly Generation[];
   readonly https: HttpsLink;
   /** An order begins: whoever asked for one has it. */
   readonly taken: () => void;
@@ -34,6 +36,8 @@ export interface Surroundings {
 export interface HttpsLink {
   /** Whether HTTPS still lacks the certificate that it should have. */
   readonly waits: () => boolean;
+  /** The leaf that HTTPS serves; `undefined` while none was seen. */
+  readonly served: () => LeafFacts | undefined;
   /** How often HTTPS has been told that the CA forgot its account. */
   readonly epoch: () => number;
   readonly setEpoch: (epoch: number) => void;
@@ -57,6 +61,8 @@ export interface Source {
   readonly forgotten: string | undefined;
   /** What the CA suggests about renewal; `undefined` if nothing, or if there is no CA. */
   readonly suggestion: Suggestion | undefined;
+  /** With which profile certificates are ordered; `undefined`: this source never orders. */
+  readonly profile?: ProfileFacts | undefined;
   /** Whether there is a CA and it answered the last time. */
   readonly caAnswers: boolean;
   /** Makes ready; called once, before the first `read`. */
@@ -72,4 +78,4 @@ export interface Source {
   status(decision: Decision): SourceStatus;
 }
 
-export type SourceStatus = Pick<Status, "order" | "ca">;
+export type SourceStatus = Pick<Status, "order" | "ca" | "budget">;

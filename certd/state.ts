@@ -1,6 +1,7 @@
 // What certd remembers across restarts about its dealings with one CA; one small file in that CA's home.
 import { readFileSync } from "node:fs";
 import { replaceFile } from "./files.ts";
+import type { Issued } from "./budget.ts";
 import type { Attempts, Suggestion } from "./decide.ts";
 
 export interface LastOrder {
@@ -21,10 +22,14 @@ export interface CaState extends Attempts {
   /** The account's URL when last looked at, and the leaf that was stored then. */
   readonly accountUrl: string;
   readonly seenLeaf: string;
+  /** The profile that `seenLeaf` was ordered with; empty: none was named. */
+  readonly profile: string;
   /** SHA-256 of a stored leaf that the CA has forgotten; empty if none. */
   readonly forgotten: string;
   /** The number that `ca-epoch` must say; 0 before the first time. */
   readonly epoch: number;
+  /** What was issued in the last days, whoever ordered it; for the budget of duplicate certificates. */
+  readonly issued: readonly Issued[];
   /** The CA's latest suggestion, kept so that a plan does not change while the CA is away. */
   readonly suggestion: Suggestion | null;
 }
@@ -40,8 +45,10 @@ const FRESH: CaState = {
   lastOrder: null,
   accountUrl: "",
   seenLeaf: "",
+  profile: "",
   forgotten: "",
   epoch: 0,
+  issued: [],
   suggestion: null,
 };
 

@@ -83,6 +83,17 @@ export interface Status {
     /** `null` while no certificate is usable, and for sources that do not order. */
     readonly renewal: RenewalStatus | null;
   };
+  /** What is left of Let's Encrypt's limit for these names; `null` where it does not apply. */
+  readonly budget: {
+    /** Names of the mail certificate as they are ordered. */
+    readonly names: readonly string[];
+    readonly limit: number;
+    readonly remaining: number;
+    /** When the next order is given back; `null`: none is spent. */
+    readonly nextAt: string | null;
+    /** Until when an order that can wait is held back; `null`: none is. */
+    readonly heldUntil: string | null;
+  } | null;
   /** The ACME CA; `null` where certificates come from elsewhere. */
   readonly ca: {
     readonly directory: string;

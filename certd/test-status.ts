@@ -46,6 +46,7 @@ export const good: Status = {
     nextAt: null,
     renewal: { at: at(50), basis: "lifetime", window: null, explanationUrl: null },
   },
+  budget: null,
   ca: { directory: "https://ca.test/dir", answers: true, checkedAt: at(0) },
   lastError: null,
 };

@@ -27,6 +27,7 @@ const listing = (current: number, ...generations: GenerationFacts[]): Listing =>
   generations,
   current,
   pinned: null,
+  budget: null,
 });
 
 describe("vectis certs", () => {
@@ -40,6 +41,20 @@ describe("vectis certs", () => {
     assert.match(text, /^000041 +current, pinned +/m);
     assert.match(text, /^000000 +not usable +/m);
     assert.match(text, /000041 is pinned since 2026-11-20 08:00 UTC, until `vectis certs unpin` or 2026-12-30/);
+  });
+
+  it("says what the CA's limit leaves, where there is one", () => {
+    const budget = {
+      names: ["mail.example.com"],
+      limit: 5,
+      remaining: 2,
+      nextAt: "2026-12-02T09:36:00.000Z",
+      heldUntil: "2026-12-02T09:36:00.000Z",
+    };
+    assert.match(
+      renderList({ ...listing(42, generation(42)), budget }, Date.UTC(2026, 11, 1)),
+      /leaves 2 of 5 orders for exactly mail\.example\.com in 7 days; the next is given back at 2026-12-02 09:36 UTC; .*held back until/,
+    );
   });
 
   it("rolls back to the latest earlier generation that may be served", () => {

@@ -54,7 +54,7 @@ async function show(sidecar: Sidecar, json: boolean): Promise<ExitCode> {
 }
 
 /** @param now milliseconds since the epoch */
-export function renderList({ generations, current, pinned }: Listing, now: number): string {
+export function renderList({ generations, current, pinned, budget }: Listing, now: number): string {
   const state = ({ generation, problems }: GenerationFacts): string =>
     [
       generation === current ? "current" : "",
@@ -95,7 +95,16 @@ export function renderList({ generations, current, pinned }: Listing, now: numbe
           `Generation ${generationName(pinned.generation)} is pinned since ${minute(pinned.since)}, until ` +
             `\`vectis certs unpin\` or ${minute(pinned.until)} at the latest.`,
         ];
-  return [table(head, rows, ["Days"]), ...pin].join("\n");
+  const limit =
+    budget === null
+      ? []
+      : [
+          "",
+          `Let's Encrypt's limit leaves ${budget.remaining} of ${budget.limit} orders for exactly ${budget.names.join(", ")} in 7 days` +
+            `${budget.nextAt === null ? "" : `; the next is given back at ${minute(budget.nextAt)}`}` +
+            `${budget.heldUntil === null ? "" : `; an order that can wait is held back until ${minute(budget.heldUntil)}`}.`,
+        ];
+  return [table(head, rows, ["Days"]), ...pin, ...limit].join("\n");
 }
 
 const minute = (time: string): string => `${time.slice(0, 16).replace("T", " ")} UTC`;
@@ -210,8 +219,9 @@ export async function certsUnpin({ stack, json }: Common): Promise<ExitCode> {
   return show(sidecar, json);
 }
 
-export async function certsRenew({ stack, json }: Common): Promise<ExitCode> {
+/** `yes`: spends the last orders that the CA's limit leaves, too. */
+export async function certsRenew({ stack, json, yes }: Common & { readonly yes: boolean }): Promise<ExitCode> {
   const sidecar = await Sidecar.of(stack);
-  await sidecar.do("renew");
+  await sidecar.do("renew", ...(yes ? ["--yes"] : []));
   return show(sidecar, json);
 }

@@ -118,8 +118,11 @@ action(
     .argument("[other]", "the other's number (default: the current one)"),
   async (options, ...generations) => (await import("./certs.ts")).certsShow(options, ...generations),
 );
-action(
-  certs.command("renew").description("order a certificate now, and wait until every mail port serves it"),
+action<{ readonly yes: boolean }>(
+  certs
+    .command("renew")
+    .description("order a certificate now, and wait until every mail port serves it")
+    .option("-y, --yes", "even if it takes one of the last orders that the CA's limit leaves", false),
   async (options) => (await import("./certs.ts")).certsRenew(options),
 );
 action(

@@ -68,6 +68,11 @@ test("S1: the host's router orders from the resolver whose store is acme.json", 
   assert.equal("caCertificates" in acme, false);
 });
 
+test("Traefik orders with the CA's profile that is configured, and names none otherwise", () => {
+  assert.match(traefikStatic({ ...config, acme: { ...config.acme, profile: "shortlived" } }), /profile: shortlived\n/);
+  assert.doesNotMatch(traefikStatic(config), /profile/);
+});
+
 test("S14: the lifetime of the CA's certificates reaches Traefik in whole hours", () => {
   for (const [lifetimeDays, hours] of [
     [undefined, 2160],

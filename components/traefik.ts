@@ -23,6 +23,8 @@ export interface AcmeResolver {
   readonly keyType: "ec-256" | "ec-384";
   /** Lifetime in days of the certificates that the CA issues; fractions count. Default: 90. */
   readonly lifetimeDays?: number | undefined;
+  /** Certificate profile of the CA. Default: none is named. */
+  readonly profile?: string | undefined;
 }
 
 export interface TraefikConfig {
@@ -74,6 +76,7 @@ export function traefikStatic(config: TraefikConfig): string {
           // 10 days from 30 days on, 2 days from 6 days on, 6 hours from a day on, else 20 minutes.
           certificatesDuration: Math.max(1, Math.floor((config.acme.lifetimeDays ?? 90) * 24)),
           keyType: config.acme.keyType === "ec-256" ? "EC256" : "EC384",
+          ...(config.acme.profile === undefined ? {} : { profile: config.acme.profile }),
           storage: "/etc/traefik/acme/acme.json",
           ...(config.port80 === "open" ? { httpChallenge: { entryPoint: "web" } } : { tlsChallenge: {} }),
         },

@@ -124,6 +124,12 @@ test("the certificates' lifetime is a number of days, 90 unless said otherwise",
   assert.equal(parseSettings(good).tls.acme.lifetimeDays, 90);
   assert.equal(parseSettings(withLifetime(6.67)).tls.acme.lifetimeDays, 6.67);
   assert.equal(parseSettings(withLifetime("45")).tls.acme.lifetimeDays, 45);
+  const withProfile = (acme: object) =>
+    parseSettings({ ...good, "vectis:tls": JSON.stringify({ provider: "letsencrypt", acme }) }).tls.acme.lifetimeDays;
+  assert.equal(withProfile({ profile: "shortlived" }), 6.67);
+  assert.equal(withProfile({ profile: "tlsserver" }), 45);
+  assert.equal(withProfile({ profile: "tlsserver", lifetimeDays: 30 }), 30);
+  assert.equal(withProfile({ profile: "somebody-elses" }), 90);
   for (const wrong of [0, 400, "a week", -1]) {
     assert.deepEqual(problems(withLifetime(wrong)), [
       "vectis:tls.acme.lifetimeDays must be a number of days from 0.05 to 398, for example 45",

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { basename, dirname, normalize } from "node:path";
 import * as v from "valibot";
-import { isDnsName } from "../certd/settings.ts";
+import { isDnsName, PROFILE } from "../certd/settings.ts";
 import { domain, email, text, wholeNumber } from "./config-fields.ts";
 
 /** Let's Encrypt's directories by the name that `tls.acme.directory` accepts for them. */
@@ -60,26 +60,40 @@ const lifetimeDays = v.pipe(
   v.maxValue(398, lifetimeProblem),
 );
 
-const acme = v.strictObject({
-  /** The ACME directory. Default: Let's Encrypt's production directory. */
-  directory: v.optional(directory, "production"),
-  /** Roots that the CA's own HTTPS certificate chains to, for a private CA. Default: the system's roots. */
-  caBundle: v.optional(caBundle),
-  /** Key of the certificates. Default: ec-256. */
-  keyType: v.optional(v.picklist(["ec-256", "ec-384"], "must be ec-256 or ec-384"), "ec-256"),
-  /**
-   * Lifetime in days of the certificates that the CA issues, 0.05 to 398; fractions count (Let's Encrypt's shortlived
-   * profile: 6.67). Traefik, which has no ARI, plans its renewals by it; certd reads the certificate. Default: 90.
-   */
-  lifetimeDays: v.optional(lifetimeDays, 90),
-  /** Name of the CA in CAA records (RFC 8659 section 4.2). Default: Let's Encrypt's for its own directories, else none. */
-  caaIdentity: v.optional(domain("ca.example.com")),
-  /** Accounts that CAA records shall admit alone (RFC 8657 section 3): Traefik's and the sidecar's. Default: any. */
-  accountUris: v.optional(
-    v.array(accountUri, "must be a list of account URLs, for example [https://ca.example.com/acct/1]"),
-    [],
-  ),
-});
+/** Lifetimes in days of Let's Encrypt's profiles (letsencrypt.org/docs/profiles). */
+const profileDays: Readonly<Record<string, number>> = { classic: 90, tlsserver: 45, shortlived: 6.67 };
+
+const acme = v.pipe(
+  v.strictObject({
+    /** The ACME directory. Default: Let's Encrypt's production directory. */
+    directory: v.optional(directory, "production"),
+    /** Roots that the CA's own HTTPS certificate chains to, for a private CA. Default: the system's roots. */
+    caBundle: v.optional(caBundle),
+    /** Key of the certificates. Default: ec-256. */
+    keyType: v.optional(v.picklist(["ec-256", "ec-384"], "must be ec-256 or ec-384"), "ec-256"),
+    /**
+     * Certificate profile of the CA (draft-ietf-acme-profiles), for example Let's Encrypt's tlsserver or shortlived. Default:
+     * none is named, and the CA chooses.
+     */
+    profile: v.optional(
+      v.pipe(text("shortlived"), v.regex(PROFILE, "must be the name of a profile of the CA, for example shortlived")),
+    ),
+    /**
+     * Lifetime in days of the certificates that the CA issues, 0.05 to 398; fractions count (Let's Encrypt's shortlived
+     * profile: 6.67). Traefik, which has no ARI, plans its renewals by it; certd reads the certificate. Default: that of
+     * the profile where Let's Encrypt has one of that name, else 90.
+     */
+    lifetimeDays: v.optional(lifetimeDays),
+    /** Name of the CA in CAA records (RFC 8659 section 4.2). Default: Let's Encrypt's for its own directories, else none. */
+    caaIdentity: v.optional(domain("ca.example.com")),
+    /** Accounts that CAA records shall admit alone (RFC 8657 section 3): Traefik's and the sidecar's. Default: any. */
+    accountUris: v.optional(
+      v.array(accountUri, "must be a list of account URLs, for example [https://ca.example.com/acct/1]"),
+      [],
+    ),
+  }),
+  v.transform((value) => ({ ...value, lifetimeDays: value.lifetimeDays ?? profileDays[value.profile ?? ""] ?? 90 })),
+);
 
 const certificateName = v.pipe(
   v.string("must be a name, for example imap.example.com or *.example.com"),

@@ -91,6 +91,7 @@ export function topology(settings: Settings): Topology {
       email: tls.email,
       keyType: tls.acme.keyType,
       lifetimeDays: tls.acme.lifetimeDays,
+      profile: tls.acme.profile,
     },
     certificate: tls.provider === "letsencrypt" ? "own" : "shared",
     port80: publish.port80,
@@ -186,6 +187,7 @@ function source({ tls, dns, keys }: Settings): CertdSettings["source"] {
         challenge: tls.challenge,
         httpPort: challengePort,
         keyType: tls.acme.keyType,
+        ...(tls.acme.profile === undefined ? {} : { profile: tls.acme.profile }),
         ...(keys.held === "stack" ? { keyFile: mailKeyFile } : {}),
         ...(tls.challenge === "dns-01" ? { dns: dnsZones(dns) } : { challengeRoute: { host: "traefik", port: 80 } }),
       };
