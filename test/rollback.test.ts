@@ -83,7 +83,7 @@ describe("vectis certs", () => {
     await vectis("verify --wait 30");
   });
 
-  it("a renewal meanwhile does not undo it, nor does a start of the sidecar's certd", async () => {
+  it("a renewal meanwhile does not undo it, neither one by hand nor one through certd", async () => {
     await site.forceRenewal();
     const stored = await storedSerial();
     assert.notEqual(stored, newer);
