@@ -211,7 +211,7 @@ export async function renew(args: CommandArgs, yes: boolean, limit = 600_000): P
 const words = ["generations", "pin GENERATION", "unpin", "renew [--yes]"];
 
 /** Runs one command. @throws CommandError with what is wrong */
-export async function runCommand([word, ...rest]: readonly string[], args: CommandArgs): Promise<void> {
+export async function runCommand([word = "", ...rest]: readonly string[], args: CommandArgs): Promise<void> {
   switch (word) {
     case "generations":
       return args.print(JSON.stringify(listing(args), undefined, 2));
