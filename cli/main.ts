@@ -137,6 +137,23 @@ action(
   async (options) => (await import("./certs.ts")).certsUnpin(options),
 );
 
+action(
+  program
+    .command("backup")
+    .description(
+      "write what cannot be had again into one file: ACME accounts, certificates, keys, configuration, state",
+    )
+    .argument("<file>", "where to write it (mode 0600; - is standard output)"),
+  async (options, file = "") => (await import("./backup.ts")).backup(file, options),
+);
+action(
+  program
+    .command("restore")
+    .description("put a backup back on a Docker host where nothing of the stack is left; then: vectis up --refresh")
+    .argument("<file>", "the backup (- is standard input)"),
+  async (options, file = "") => (await import("./restore.ts")).restore(file, options),
+);
+
 const services = ["acme", "traefik", "postfix", "dovecot"] as const;
 action<{ readonly follow: boolean; readonly tail?: string; readonly since?: string }>(
   program

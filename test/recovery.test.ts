@@ -1,0 +1,86 @@
+// Everything is lost but a backup: an empty Docker host, no Pulumi state, no configuration. The same accounts and
+// certificates come back, and the CA hears nothing of it.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { removeAll } from "./support/docker.ts";
+import { removeSites, Site } from "./support/site.ts";
+import { shell } from "./support/vectis.ts";
+
+let site: Site;
+const file = (): string => join(site.stack.folder, "vectis.backup");
+
+async function succeeds(line: string): Promise<string> {
+  const { code, stdout, stderr } = await shell(site, line);
+  assert.equal(code, 0, `${line}:\n${stdout}\n${stderr}`);
+  return stdout + stderr;
+}
+
+/** What must be the same afterwards: certificates by port, both ACME accounts, and what the CA was asked for. */
+async function identity(): Promise<object> {
+  const accounts = await Promise.all([
+    site.exec("acme", "sh", "-c", "grep -rhs ^ACCOUNT_URL= /acme.sh"),
+    site.exec("traefik", "grep", "-h", '"uri"', "/etc/traefik/acme/acme.json"),
+  ]);
+  const { orders, issued } = await site.lab.ledger();
+  return { serials: await site.serials(), generation: await site.generation(), accounts, orders, issued };
+}
+
+describe("a backup", () => {
+  let lost: object;
+
+  before(async () => {
+    site = await Site.start("recovery");
+    lost = await identity();
+  });
+  after(() => removeSites("recovery"));
+
+  it("is one file for its owner alone, and says what it holds and that its keys are in clear", async () => {
+    const said = await succeeds(`vectis backup ${file()}`);
+    assert.equal(statSync(file()).mode & 0o777, 0o600);
+    assert.match(said, /NOT ENCRYPTED.*age -p/);
+    assert.match(said, /Not in it either: mailboxes, the queue/);
+    assert.match(said, /volume \S+-traefik-acme: Traefik's ACME account/);
+    const names = execFileSync("tar", ["-tzf", file()], { encoding: "utf8" }).trim().split("\n").sort();
+    assert.deepEqual(
+      names.map((name) => name.replace(`./${site.name}-`, "")),
+      ["./", "./manifest.json", "./stack.yaml", "./state.json", "acme-home.tar", "mail-certs.tar", "traefik-acme.tar"],
+    );
+  });
+
+  it("has the stack's own secrets encrypted, and goes through a pipe too", async () => {
+    const state = execFileSync("tar", ["-xOzf", file(), "./state.json"], { encoding: "utf8" });
+    assert.match(state, /"ciphertext"/);
+    assert.doesNotMatch(state, /PRIVATE KEY/);
+    assert.doesNotMatch(state, new RegExp(site.lab.cloudflare.deploymentToken));
+    assert.match(await succeeds("vectis backup - 2>/dev/null | tar -tzf -"), /acme-home\.tar/);
+  });
+
+  it("is not put over what is still there", async () => {
+    const { code, stderr } = await shell(site, `vectis restore ${file()}`);
+    assert.equal(code, 2);
+    assert.match(stderr, /the Docker host has \S+-acme-home, .* already, and a restore replaces nothing/);
+  });
+
+  it("brings the same accounts and certificates back to an empty host, without an order at the CA", async () => {
+    await removeAll(site.name);
+    rmSync(join(site.stack.folder, ".state"), { recursive: true });
+    rmSync(join(site.stack.folder, "Pulumi.test.yaml"));
+    assert.deepEqual(await site.resources(), []);
+
+    assert.match(await succeeds(`mkdir .state; vectis restore ${file()}`), /vectis up --refresh/);
+    await succeeds("vectis up --refresh --wait 120");
+    assert.deepEqual(await identity(), lost);
+    await site.policy();
+    await site.healthy();
+    assert.deepEqual(await identity(), lost);
+  });
+
+  it("leaves nothing to be changed after that, and a stack that renews", async () => {
+    await site.up("--expect-no-changes");
+    await succeeds("vectis certs renew");
+    await site.asExpected();
+  });
+});
