@@ -385,6 +385,8 @@ describe("decide", () => {
     assert.equal(urgent(inService(61)), false, "a renewal that is due can wait");
     assert.equal(urgent(inService(76)), true, "one that is overdue cannot");
     assert.equal(urgent(inService(91)), true);
+    const staging = { source: "acme", directory: "https://staging.test/dir" } as const;
+    assert.equal(urgent({ published: published(leaf("a"), staging) }), true, "staging's is of no use to anybody");
     assert.equal(urgent({ published: published(leaf("a", 1, 90, { names: ["x.test"] })) }), true);
   });
 

@@ -212,8 +212,9 @@ function ownReason(o: Observation): { why?: string; renewal?: Renewal } {
 }
 
 /** Whether an order cannot wait for days. */
-function urgent({ published, wanted: { names }, now }: Observation): boolean {
-  if (published === undefined || isPlaceholder(published)) return true;
+function urgent({ published, wanted: { names, origin }, now }: Observation): boolean {
+  // Of another source: staging's, say, which nobody trusts.
+  if (published === undefined || !sameOrigin(published.origin, origin)) return true;
   const { leaf } = published;
   const late = overdueTime(leaf.notAfter, renewalTime(leaf, `${names[0] ?? ""} ${leaf.serial}`));
   return !valid(leaf, now) || !coversAll(leaf, names) || now >= late;
