@@ -30,7 +30,7 @@ describe("a stack and its CA", () => {
         assert.ok(seen.value.leaf.selfIssued, `port ${port}`);
         assert.match(seen.value.distrust ?? "", /placeholder/i, `port ${port} names it`);
       }
-      assert.match(await logs(site.containers.acme), /The CA does not answer .* tried again/);
+      assert.match(await logs(site.containers.acme), /The CA does not answer: .* tried again/);
     });
 
     it("takes the real certificate everywhere when the CA is back, without help (S19)", async () => {

@@ -2,14 +2,14 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { TestPki } from "../certd/test-pki.ts";
 import { docker, inspect } from "./support/docker.ts";
 import { sharedSite } from "./support/shared.ts";
-import { roles, type Site } from "./support/site.ts";
+import { freeOffset, roles, type Site } from "./support/site.ts";
 
 let site: Site;
 
@@ -47,13 +47,13 @@ describe("checks before a change", () => {
   it("refuse a port that another process holds (B8)", async (t) => {
     const server = createServer();
     t.after(() => server.close());
-    await once(server.listen(0, "127.0.0.1"), "listening");
-    const { port } = server.address() as AddressInfo;
-    const publish = { ...(site.stack.config["vectis:publish"] as object), portOffset: port - 25 };
+    const portOffset = await freeOffset();
+    await once(server.listen(portOffset + 25, "127.0.0.1"), "listening");
+    const publish = { ...(site.stack.config["vectis:publish"] as object), portOffset };
     says(
       await refused({ "vectis:publish": publish }),
       new RegExp(
-        `vectis:publish\\.portOffset ${port - 25} puts smtp on 127\\.0\\.0\\.1:${port}, but a process of this machine`,
+        `vectis:publish\\.portOffset ${portOffset} puts smtp on 127\\.0\\.0\\.1:${portOffset + 25}, but a process of this machine`,
       ),
     );
   });

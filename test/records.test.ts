@@ -304,6 +304,20 @@ describe("records at Cloudflare", () => {
       assert.notEqual(await token(), old);
       assert.equal(await verify(await token()), 200);
     });
+
+    it("may belong to the account instead of a user (B7)", async () => {
+      const { accountId } = site.lab.cloudflare;
+      const old = await token();
+      const dns = { ...(site.stack.config["vectis:dns"] as object), accountId };
+      const tls = { ...(site.stack.config["vectis:tls"] as object), challenge: "dns-01" };
+      const accounts = site.stack.withConfig({ "vectis:tls": tls, "vectis:dns": dns });
+      await site.up(...accounts);
+      assert.notEqual(await token(), old);
+      assert.equal(await status("GET", `/accounts/${accountId}/tokens/verify`, await token()), 200);
+      assert.equal(await verify(old), 401, "the user's is gone");
+      await site.forceRenewal();
+      await site.stack.pulumi("preview", "--refresh", "--expect-no-changes", ...accounts);
+    });
   });
 
   it("go with the stack, and the records of others stay as they were, byte for byte (S21, B6)", async () => {

@@ -350,7 +350,7 @@ const managementPort = 1_500;
  * An offset at which nothing listens on any port that a site publishes, or must not publish. All below 32768: from
  * there on the kernel takes ports for outgoing connections, and one that was free is in use a moment later.
  */
-async function freeOffset(): Promise<number> {
+export async function freeOffset(): Promise<number> {
   const ports = [80, managementPort, managementPort + 1, ...clearTextPorts, ...tlsServices.map(({ port }) => port)];
   for (let offset = 12_000; offset <= 30_000; offset += 2_000) {
     const free = await Promise.all(ports.map((port) => isFree(offset + port)));
