@@ -4,6 +4,7 @@ import { after, before, describe, it } from "node:test";
 import { handshake } from "../cli/probe.ts";
 import { secureTlsa, TlsaWatch } from "./support/tlsa.ts";
 import { removeSites, Site } from "./support/site.ts";
+import { shell } from "./support/vectis.ts";
 import { until } from "./support/wait.ts";
 
 /** Seconds; the shortest that the configuration takes. */
@@ -54,7 +55,13 @@ describe("DANE", () => {
   });
 
   it("publishes the current and the next key's records, signed, once the key is served", async () => {
+    // Before that, a certificate for a key of the host's own, which no record will name.
+    const dns = site.stack.config["vectis:dns"] as object;
+    await site.up(...site.stack.withConfig({ "vectis:dns": { ...dns, ttl }, "vectis:keys": { held: "host" } }));
+    await site.asExpected();
+    const old = await servedKey();
     await site.up(...config(1, "off"));
+    await until("the stack's key on port 25", async () => (await servedKey()) !== old, { deadline: 90 });
     await site.asExpected();
     await site.up(...config(1));
     const published = await records();
@@ -63,6 +70,14 @@ describe("DANE", () => {
     // Rejects unless a validating resolver calls them secure.
     assert.deepEqual((await secureTlsa(name, site.lab.resolver)).sort(), published);
     await site.stack.pulumi("preview", "--refresh", "--expect-no-changes", ...config(1));
+  });
+
+  it("refuses a rollback to a certificate whose key no record names, and changes nothing", async () => {
+    const [served, generation] = [await servedKey(), await site.generation()];
+    const { code, stderr } = await shell(site, "vectis certs rollback");
+    assert.equal(code, 2);
+    assert.match(stderr, /no TLSA record names the key of generation \d{6}, so DANE senders would refuse to deliver/);
+    assert.deepEqual([await servedKey(), await site.generation()], [served, generation]);
   });
 
   it("refuses the next key while senders may not know it yet, and says until when", async () => {
