@@ -95,16 +95,27 @@ export function renderList({ generations, current, pinned, budget }: Listing, no
           `Generation ${generationName(pinned.generation)} is pinned since ${minute(pinned.since)}, until ` +
             `\`vectis certs unpin\` or ${minute(pinned.until)} at the latest.`,
         ];
-  const limit =
-    budget === null
-      ? []
-      : [
-          "",
-          `Let's Encrypt's limit leaves ${budget.remaining} of ${budget.limit} orders for exactly ${budget.names.join(", ")} in 7 days` +
-            `${budget.nextAt === null ? "" : `; the next is given back at ${minute(budget.nextAt)}`}` +
-            `${budget.heldUntil === null ? "" : `; an order that can wait is held back until ${minute(budget.heldUntil)}`}.`,
-        ];
-  return [table(head, rows, ["Days"]), ...pin, ...limit].join("\n");
+  const limit = limitLine(budget);
+  return [table(head, rows, ["Days"]), ...pin, ...(limit === undefined ? [] : ["", limit])].join("\n");
+}
+
+/** What the CA's limit leaves, as a sentence; `undefined` where there is none. */
+export function limitLine(budget: Listing["budget"]): string | undefined {
+  if (budget === null) return undefined;
+  const { remaining, limit, names, nextAt, heldUntil } = budget;
+  const next = nextAt === null ? "" : `; the next is given back at ${minute(nextAt)}`;
+  const held = heldUntil === null ? "" : `; an order that can wait is held back until ${minute(heldUntil)}`;
+  return `Let's Encrypt's limit leaves ${remaining} of ${limit} orders for exactly ${names.join(", ")} in 7 days${next}${held}.`;
+}
+
+/** The same of a stack, asked from its sidecar; `undefined` also where that cannot be asked. */
+export async function stackLimit(stack: string): Promise<string | undefined> {
+  try {
+    return limitLine((await (await Sidecar.of(stack)).listing()).budget);
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
 }
 
 const minute = (time: string): string => `${time.slice(0, 16).replace("T", " ")} UTC`;

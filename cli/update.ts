@@ -2,6 +2,7 @@
 // so main.ts imports this module only when one of these commands runs.
 import { createInterface } from "node:readline/promises";
 import { LocalWorkspace, Stack, type EngineEvent, type OutputMap } from "@pulumi/pulumi/automation/index.js";
+import { stackLimit } from "./certs.ts";
 import { exitCodes, UserError, type ExitCode } from "./errors.ts";
 import { sidecar, type Offer } from "./offer.ts";
 import { progress, result } from "./output.ts";
@@ -46,6 +47,9 @@ export async function preview(options: UpdateOptions & { readonly diff: boolean 
   const done = await watch.run(() => stack.preview({ ...engineOptions(options, watch), diff: options.diff }));
   if (done === undefined) return watch.failure;
   if (options.json) result(true, { stack: stack.name, changes: watch.changes, steps: watch.steps }, () => "");
+  // What the sidecar is told anew may be a reason to order.
+  const limit = watch.steps.some(({ urn }) => urn.endsWith("::acme")) ? await stackLimit(stack.name) : undefined;
+  if (limit !== undefined) progress(limit);
   return exitCodes.ok;
 }
 

@@ -74,13 +74,23 @@ describe("vectis certs", () => {
     );
   });
 
-  it("rollback has every mail port serve the earlier generation, and says that it is pinned (B2)", async () => {
+  it("rollback has every mail port serve the earlier generation, and says that it is pinned (B2)", async (t) => {
+    const since = new Date().toISOString();
     assert.match(await vectis("certs rollback"), /^Generation \d{6} is pinned since .*`vectis certs unpin`/m);
     assert.equal(await site.publishedSerial(), older);
     await everyPortOn(older);
     const { current, pinned } = await list();
     assert.equal(pinned?.generation, current);
     await vectis("verify --wait 30");
+    // As certd's own probes saw it, which look four times a second.
+    const times = await until("certd's word on it", async () => {
+      const lines = (await logs(site.containers.acme)).split("\n").filter((line) => line > since);
+      const [, after = ""] = lines.map((line) => /is served on every port: (.*)\.$/.exec(line)).find(Boolean) ?? [];
+      return after !== "" && after.split(", ").map((port) => Number(/after ([\d.]+) s/.exec(port)?.[1]));
+    });
+    assert.equal(times.length, mailServices.length);
+    assert.ok(Math.max(...times) <= 2, `seconds: ${times.join(", ")}`);
+    t.diagnostic(`seen by certd after ${times.join(", ")} s`);
   });
 
   it("a renewal meanwhile does not undo it, neither one by hand nor one through certd", async () => {
