@@ -54,15 +54,23 @@ export interface NetworkAttachment {
 export type Capability =
   "CAP_CHOWN" | "CAP_DAC_OVERRIDE" | "CAP_FOWNER" | "CAP_SETGID" | "CAP_SETUID" | "CAP_SYS_CHROOT";
 
-export interface MailContainerArgs {
+/** What every service of the stack is told. */
+export interface ServiceArgs {
   /** Name of the container on the Docker host. */
   readonly containerName: string;
   readonly image: ImageSpec;
   /** Value of the ownership label: the stack's `name`. */
   readonly owner: string;
+  readonly data: DataPolicy;
   readonly networks: readonly NetworkAttachment[];
-  /** Published ports. Default: none. */
-  readonly ports?: readonly PublishedPort[];
+  /** Published ports; may be none. */
+  readonly ports: readonly PublishedPort[];
+  /** DNS servers; none: those of the Docker host. */
+  readonly resolvers: readonly string[];
+}
+
+/** How a service is contained. */
+export interface Containment {
   readonly volumes: readonly VolumeMount[];
   /** Default: none. */
   readonly hostFolders?: readonly HostFolder[];
@@ -82,8 +90,6 @@ export interface MailContainerArgs {
   readonly memory: number;
   /** Command whose exit status 0 means healthy, run every 10 s. */
   readonly health: readonly string[];
-  /** DNS servers. Default: those of the Docker host. */
-  readonly resolvers?: readonly string[];
 }
 
 /** Seconds that a container gets to stop cleanly; without it the provider kills at once. */
@@ -95,61 +101,72 @@ const graceSeconds = 30;
  */
 export function mailContainer(
   name: string,
-  args: MailContainerArgs,
+  service: ServiceArgs,
+  containment: Containment,
   opts: { readonly parent: pulumi.Resource },
 ): docker.Container {
   const image = new docker.RemoteImage(
     `${name}-image`,
     {
-      name: args.image.tag,
+      name: service.image.tag,
       // Another stack, or the container that is about to be replaced, may still use it.
       keepLocally: true,
       build: {
-        context: args.image.context,
-        dockerfile: args.image.dockerfile,
-        tags: [args.image.tag],
-        buildArgs: args.image.buildArgs,
+        context: service.image.context,
+        dockerfile: service.image.dockerfile,
+        tags: [service.image.tag],
+        buildArgs: service.image.buildArgs,
       },
     },
     opts,
   );
-  const files = args.files ?? [];
+  const files = containment.files ?? [];
   return new docker.Container(
     name,
     {
-      name: args.containerName,
+      name: service.containerName,
       // The tag, not the image's id: it is known at preview, and it follows the content.
       image: image.name,
       // No hostname: Docker would make it an alias on every network, and the mail host's name would lead here too.
       networkMode: "bridge",
-      networksAdvanced: args.networks.map(({ network, aliases }) => ({ name: network, aliases: [...aliases] })),
-      ports: [...(args.ports ?? [])].sort((a, b) => a.internal - b.internal),
+      networksAdvanced: service.networks.map(({ network, aliases }) => ({ name: network, aliases: [...aliases] })),
+      ports: [...service.ports].sort((a, b) => a.internal - b.internal),
       volumes: [
-        ...args.volumes.map(({ volume, path, access }) => ({
+        ...containment.volumes.map(({ volume, path, access }) => ({
           volumeName: volume,
           containerPath: path,
           readOnly: access === "read-only",
         })),
-        ...(args.hostFolders ?? []).map(({ hostPath, path }) => ({ hostPath, containerPath: path, readOnly: true })),
+        ...(containment.hostFolders ?? []).map(({ hostPath, path }) => ({
+          hostPath,
+          containerPath: path,
+          readOnly: true,
+        })),
       ],
-      tmpfs: args.tmpfs,
+      tmpfs: containment.tmpfs,
       uploads: files.map(({ path, content, mode }) => ({ file: path, content, permissions: mode ?? "0644" })),
       readOnly: files.length === 0,
-      envs: Object.entries(args.envs ?? {}).map(([key, value]) => pulumi.interpolate`${key}=${value}`),
-      capabilities: { drops: ["ALL"], adds: [...(args.capabilities ?? [])] },
-      ...(args.groups === undefined ? {} : { groupAdds: args.groups.map(String) }),
+      envs: Object.entries(containment.envs ?? {}).map(([key, value]) => pulumi.interpolate`${key}=${value}`),
+      capabilities: { drops: ["ALL"], adds: [...(containment.capabilities ?? [])] },
+      ...(containment.groups === undefined ? {} : { groupAdds: containment.groups.map(String) }),
       securityOpts: ["no-new-privileges:true"],
-      memory: args.memory,
+      memory: containment.memory,
       // Without it the daemon stores twice the memory, and every update shows a change.
-      memorySwap: args.memory,
-      ...(args.resolvers?.length ? { dns: [...args.resolvers] } : {}),
+      memorySwap: containment.memory,
+      ...(service.resolvers.length > 0 ? { dns: [...service.resolvers] } : {}),
       restart: "unless-stopped",
       stopTimeout: graceSeconds,
       destroyGraceSeconds: graceSeconds,
-      healthcheck: { tests: ["CMD", ...args.health], interval: "10s", timeout: "5s", startPeriod: "30s", retries: 3 },
+      healthcheck: {
+        tests: ["CMD", ...containment.health],
+        interval: "10s",
+        timeout: "5s",
+        startPeriod: "30s",
+        retries: 3,
+      },
       logDriver: "json-file",
       logOpts: { "max-size": "10m", "max-file": "3" },
-      labels: [{ label: "vectis.stack", value: args.owner }],
+      labels: [{ label: "vectis.stack", value: service.owner }],
     },
     pulumi.mergeOptions(opts, {
       deleteBeforeReplace: true,

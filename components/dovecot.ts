@@ -1,14 +1,7 @@
 // Dovecot: the mailboxes, IMAP on 993, POP3 on 995, delivery by LMTP, and the passwords of everyone who submits mail.
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import {
-  type DataPolicy,
-  type ImageSpec,
-  mailContainer,
-  type NetworkAttachment,
-  type PublishedPort,
-  stateVolume,
-} from "./container.ts";
+import { type DataPolicy, mailContainer, type ServiceArgs, stateVolume } from "./container.ts";
 import { saslFolder } from "./postfix.ts";
 import { dovecotTls, opensslConf, opensslPath, type TlsPolicy } from "./tls-policy.ts";
 
@@ -110,16 +103,9 @@ export function passwdFileText(mailboxes: readonly Mailbox[]): string {
   return `# user:password:uid:gid\n${lines.sort().join("")}`;
 }
 
-export interface DovecotArgs {
-  readonly containerName: string;
+export interface DovecotArgs extends ServiceArgs {
   /** Names of the volumes on the Docker host. */
   readonly volumeNames: { readonly mailboxes: string; readonly sasl: string };
-  readonly owner: string;
-  readonly data: DataPolicy;
-  readonly image: ImageSpec;
-  readonly networks: readonly NetworkAttachment[];
-  readonly ports: readonly PublishedPort[];
-  readonly resolvers: readonly string[];
   /** Volume with the published certificate generations. */
   readonly certsVolume: pulumi.Input<string>;
   /** Who may log in; their password hashes are kept secret. */
@@ -141,12 +127,8 @@ export class Dovecot extends pulumi.ComponentResource {
     const sasl = volume("sasl", volumeNames.sasl, "delete");
     const container = mailContainer(
       name,
+      args,
       {
-        containerName: args.containerName,
-        image: args.image,
-        owner,
-        networks: args.networks,
-        ports: args.ports,
         volumes: [
           { volume: args.certsVolume, path: "/etc/ssl/mail", access: "read-only" },
           { volume: sasl.name, path: saslFolder, access: "read-write" },
@@ -167,7 +149,6 @@ export class Dovecot extends pulumi.ComponentResource {
         capabilities: ["CAP_CHOWN", "CAP_SETGID", "CAP_SETUID", "CAP_SYS_CHROOT"],
         memory: 512,
         health: ["/usr/local/lib/vectis/healthy"],
-        resolvers: args.resolvers,
       },
       { parent: this },
     );

@@ -5,24 +5,11 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type { Settings as CertdSettings } from "../certd/settings.ts";
 import { TRAEFIK_GROUP } from "../certd/traefik.ts";
-import {
-  type ConfigFile,
-  type DataPolicy,
-  type ImageSpec,
-  mailContainer,
-  type NetworkAttachment,
-  stateVolume,
-} from "./container.ts";
+import { type ConfigFile, type DataPolicy, mailContainer, type ServiceArgs, stateVolume } from "./container.ts";
 
-export interface MailCertsArgs {
-  readonly containerName: string;
+export interface MailCertsArgs extends ServiceArgs {
   /** Names of the volumes on the Docker host. */
   readonly volumeNames: { readonly certs: string; readonly acmeHome: string; readonly traefikDynamic: string };
-  readonly owner: string;
-  readonly data: DataPolicy;
-  readonly image: ImageSpec;
-  readonly networks: readonly NetworkAttachment[];
-  readonly resolvers: readonly string[];
   readonly certd: CertdSettings;
   /** API token for DNS-01; becomes a file that only the sidecar's user reads. Default: none. */
   readonly challengeToken?: pulumi.Input<string> | undefined;
@@ -84,11 +71,8 @@ export class MailCerts extends pulumi.ComponentResource {
     ];
     const container = mailContainer(
       name,
+      args,
       {
-        containerName: args.containerName,
-        image: args.image,
-        owner,
-        networks: args.networks,
         volumes: [
           { volume: certs.name, path: "/etc/ssl/mail", access: "read-write" },
           { volume: acmeHome.name, path: "/acme.sh", access: "read-write" },
@@ -104,7 +88,6 @@ export class MailCerts extends pulumi.ComponentResource {
         groups: [TRAEFIK_GROUP],
         memory: 256,
         health: ["certd-health"],
-        resolvers: args.resolvers,
       },
       { parent: this },
     );

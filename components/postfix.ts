@@ -1,13 +1,6 @@
 // Postfix: mail from other servers on 25, authenticated submission on 465 and 587, the outbound queue.
 import * as pulumi from "@pulumi/pulumi";
-import {
-  type DataPolicy,
-  type ImageSpec,
-  mailContainer,
-  type NetworkAttachment,
-  type PublishedPort,
-  stateVolume,
-} from "./container.ts";
+import { mailContainer, type ServiceArgs, stateVolume } from "./container.ts";
 import { opensslConf, opensslPath, postfixTls, type TlsPolicy } from "./tls-policy.ts";
 
 /** Folder of the socket at which Dovecot authenticates Postfix's clients, in both containers. */
@@ -108,16 +101,9 @@ export function mailboxTable(addresses: readonly string[]): string {
   return `# Addresses that mail is accepted for.\n${lines.join("")}`;
 }
 
-export interface PostfixArgs {
-  readonly containerName: string;
+export interface PostfixArgs extends ServiceArgs {
   /** Name of the volume with the mail queue on the Docker host. */
   readonly spoolVolumeName: string;
-  readonly owner: string;
-  readonly data: DataPolicy;
-  readonly image: ImageSpec;
-  readonly networks: readonly NetworkAttachment[];
-  readonly ports: readonly PublishedPort[];
-  readonly resolvers: readonly string[];
   /** Volume with the published certificate generations. */
   readonly certsVolume: pulumi.Input<string>;
   /** Volume with Dovecot's authentication socket. */
@@ -137,12 +123,8 @@ export class Postfix extends pulumi.ComponentResource {
     );
     const container = mailContainer(
       name,
+      args,
       {
-        containerName: args.containerName,
-        image: args.image,
-        owner: args.owner,
-        networks: args.networks,
-        ports: args.ports,
         volumes: [
           { volume: args.certsVolume, path: "/etc/ssl/mail", access: "read-only" },
           { volume: args.saslVolume, path: saslFolder, access: "read-only" },
@@ -163,7 +145,6 @@ export class Postfix extends pulumi.ComponentResource {
         capabilities: ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID"],
         memory: 512,
         health: ["/usr/local/lib/vectis/healthy"],
-        resolvers: args.resolvers,
       },
       { parent: this },
     );

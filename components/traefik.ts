@@ -1,15 +1,7 @@
 // Traefik: ends HTTPS with a certificate of its own, owns port 80 and shares its challenges with the mail sidecar.
 import * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
-import {
-  type ConfigFile,
-  type DataPolicy,
-  type ImageSpec,
-  mailContainer,
-  type NetworkAttachment,
-  type PublishedPort,
-  stateVolume,
-} from "./container.ts";
+import { type ConfigFile, mailContainer, type ServiceArgs, stateVolume } from "./container.ts";
 import { TRAEFIK_RESOLVER as resolver } from "../certd/traefik.ts";
 import { type TlsPolicy, traefikTlsOptions } from "./tls-policy.ts";
 
@@ -178,16 +170,9 @@ function challengeRoutes(config: TraefikConfig) {
   };
 }
 
-export interface TraefikArgs {
-  readonly containerName: string;
+export interface TraefikArgs extends ServiceArgs {
   /** Name of the volume with acme.json on the Docker host. */
   readonly acmeVolumeName: string;
-  readonly owner: string;
-  readonly data: DataPolicy;
-  readonly image: ImageSpec;
-  readonly networks: readonly NetworkAttachment[];
-  readonly ports: readonly PublishedPort[];
-  readonly resolvers: readonly string[];
   /** Volume that Traefik watches for configuration; the sidecar writes it. */
   readonly dynamicVolume: pulumi.Input<string>;
   readonly config: TraefikConfig;
@@ -209,12 +194,8 @@ export class Traefik extends pulumi.ComponentResource {
     if (caBundle !== undefined) files.push({ path: caBundlePath, content: caBundle });
     const container = mailContainer(
       name,
+      args,
       {
-        containerName: args.containerName,
-        image: args.image,
-        owner: args.owner,
-        networks: args.networks,
-        ports: args.ports,
         volumes: [
           { volume: acme.name, path: "/etc/traefik/acme", access: "read-write" },
           { volume: args.dynamicVolume, path: "/etc/traefik/dynamic", access: "read-only" },
@@ -225,7 +206,6 @@ export class Traefik extends pulumi.ComponentResource {
         capabilities: [],
         memory: 256,
         health: ["traefik", "healthcheck"],
-        resolvers: args.resolvers,
       },
       { parent: this },
     );

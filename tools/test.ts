@@ -94,7 +94,7 @@ function tests(files: string[], manner: Manner): Promise<Sum> {
   const stream =
     manner === "apart"
       ? run({ files, concurrency: 2, timeout: 5 * minute })
-      : run({ files: ["tools/test-files.ts"], argv: files, concurrency: 1, timeout: 60 * minute });
+      : run({ files: ["tools/test-files.ts"], argv: files, concurrency: 1, timeout: 80 * minute });
   stream
     .on("test:pass", (test) => {
       if (test.details.type !== "suite" && test.skip === undefined) entry(test, true, test.details.duration_ms);
