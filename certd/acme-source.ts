@@ -1,6 +1,7 @@
 // The ACME source: when to order, when to ask the CA, what to remember about it across restarts.
 // acme.sh itself is driven by acme.ts; whether a certificate is wanted at all is decided in decide.ts.
 import { createHash, createPrivateKey } from "node:crypto";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { AcmeDriver, dnsRoots, type AcmePaths, type RunResult } from "./acme.ts";
 import { CaClient, type DirectoryAnswer, type RenewalInfo } from "./ca.ts";
@@ -62,6 +63,8 @@ export class AcmeSource implements Source {
   private answers: boolean | undefined;
   private checkedAt = 0;
   private pollAt = 0;
+  /** Certificates carry the CA's time: by a clock of ours that is far ahead, each new one would be due at once. */
+  clockOffset = 0;
   private connectionAttempts = 0;
   private connectAt = 0;
   private trusted = { leaf: "", until: 0 };
@@ -144,6 +147,8 @@ export class AcmeSource implements Source {
   read(): Reading {
     // What our own order brings is settled first: what depends on its end must not overtake it.
     if (this.ordering) return { kind: "busy" };
+    // The volume was emptied since the start: what we remember of the account went with it.
+    if (!existsSync(this.driver.home)) this.start();
     const reading = this.driver.read();
     if (reading.kind === "stored") return { kind: "pair", pair: reading.pair };
     return reading.kind === "empty" ? { kind: "none" } : { kind: "busy" };
@@ -268,7 +273,8 @@ export class AcmeSource implements Source {
   /** A clock that is wrong makes good certificates look expired or not yet valid, here and for others. */
   private compareClocks(time: number | undefined): void {
     const off = time === undefined ? 0 : this.checkedAt - time;
-    if (Math.abs(off) <= CLOCK_TOLERANCE) return this.journal.settle("clock");
+    this.clockOffset = Math.abs(off) <= CLOCK_TOLERANCE ? 0 : -off;
+    if (this.clockOffset === 0) return this.journal.settle("clock");
     const cause = `this machine's clock is ${duration(Math.abs(off))} ${off > 0 ? "ahead of" : "behind"} the CA's`;
     const advice = "set the clock of the Docker host, and keep it right by NTP (`timedatectl set-ntp true`)";
     this.journal.fail("clock", cause, advice);
@@ -279,9 +285,11 @@ export class AcmeSource implements Source {
 
   private async order(why: string): Promise<void> {
     if (this.driver.busy()) return;
-    const { journal, settings, names } = this;
+    const { journal, settings, names, clockOffset } = this;
     const answer = await this.ca.directory();
     if (!this.heard(answer)) return this.postpone(answer.kind === "silent" ? answer.retryAfter : undefined);
+    // By the CA's clock it may not be due at all: the next pass decides.
+    if (Math.abs(this.clockOffset - clockOffset) > CLOCK_TOLERANCE) return;
     if (settings.challengeRoute !== undefined) {
       const route = await tryRoute(settings.challengeRoute, names, settings.httpPort);
       if (route.kind === "busy") return;

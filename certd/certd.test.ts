@@ -6,6 +6,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -41,6 +42,7 @@ let suggestion: (path: string) => object = () => ({});
 let asked = 0;
 let base = "";
 const ca: Server = createServer({ cert: web.pem, key: web.key }, (request, response) => {
+  response.setHeader("date", new Date(Date.now() + skew - wrong).toUTCString());
   if (request.url === "/dir") return void response.end(JSON.stringify({ newOrder: "x", renewalInfo: `${base}/ari` }));
   asked += 1;
   response.statusCode = forgotten ? 404 : 200;
@@ -68,7 +70,9 @@ after(async () => {
 
 let top = "";
 let log: string[] = [];
+/** How far the time is ahead of this machine's, and by how much of that only certd's clock is. */
 let skew = 0;
+let wrong = 0;
 let running: { certd: Certd; ended: Promise<void> } | undefined;
 const at = (...parts: string[]): string => join(top, ...parts);
 
@@ -77,6 +81,7 @@ beforeEach(async () => {
   for (const folder of ["certs", "traefik", "acme", "next"]) mkdirSync(at(folder));
   log = [];
   skew = 60_000;
+  wrong = 0;
   forgotten = false;
   suggestion = () => ({});
   asked = 0;
@@ -404,15 +409,47 @@ describe("certd", () => {
   });
 
   it("says that the clock is wrong, once, and which way", async () => {
-    skew += 3 * 86_400_000;
+    wrong = 3 * 86_400_000;
+    skew += wrong;
     const certd = start();
     await until("the clock", () =>
       said(/This machine's clock is ahead of the CA's by more than 5 minutes.*timedatectl/),
     );
+    wrong += 30_000;
     skew += 30_000;
     await until("another look", () => log.filter((line) => /order succeeded/.test(line)).length > 0);
     assert.equal(log.filter((line) => /This machine's clock/.test(line)).length, 1);
     assert.match(certd.status().lastError?.cause ?? "", /clock is 3 days ahead of the CA's/);
+  });
+
+  it("orders nothing that only a wrong clock calls due, and when the clock is right again all is well", async () => {
+    const certd = start();
+    await serves(leaf(0));
+    offer(leaf(1));
+    wrong = 61 * 86_400_000;
+    skew += wrong;
+    await until("the clock", () => certd.status().failing.includes("clock"));
+    await until("no wish", () => certd.status().order.reason === null);
+    assert.deepEqual(runs(), ["--renew"]);
+    skew -= wrong;
+    wrong = 0;
+    await until("the clock again", () => certd.status().failing.length === 0);
+    assert.deepEqual(runs(), ["--renew"]);
+    await serves(leaf(0));
+  });
+
+  it("goes on when its volumes are emptied, and orders only when both are", async () => {
+    start();
+    await serves(leaf(0));
+    for (const home of readdirSync(at("acme"))) rmSync(at("acme", home), { recursive: true });
+    await until("its home made again", () => readdirSync(at("acme")).length === 1);
+    await serves(leaf(0));
+    assert.deepEqual(runs(), ["--renew"]);
+    offer(leaf(1));
+    for (const name of readdirSync(at("certs"))) rmSync(at("certs", name), { recursive: true });
+    // Nothing is stored and nothing published any more: only an order can help.
+    await serves(leaf(1));
+    assert.deepEqual(runs(), ["--renew", "--renew"]);
   });
 
   it("answers the health API with what it knows, to whoever has the token", async () => {

@@ -216,8 +216,10 @@ export class Certd {
     const candidate = this.candidate();
     this.source.observe(candidate);
     const { published, source } = this;
+    const now = this.clock();
     this.decision = decide({
-      now: this.clock(),
+      now,
+      caNow: now + source.clockOffset,
       wanted: {
         names: this.settings.names,
         keyType: source.keyType,
@@ -354,6 +356,7 @@ export class Certd {
       https: port === undefined ? null : this.portStatus(port),
       ...source.status(this.decision),
       lastError: failure === undefined ? null : { ...failure, at: iso(failure.at), advice: failure.advice ?? null },
+      failing: this.journal.failing,
     };
   }
 

@@ -56,6 +56,7 @@ function suggest(sha256: string, from: number, to: number): Suggestion {
 function look(change: Partial<Observation>): Observation {
   return {
     now: NOW,
+    caNow: NOW,
     wanted: { names: ["mail.test"], keyType: "ec-256", origin: ACME },
     published: undefined,
     candidate: { kind: "none" },
@@ -125,6 +126,19 @@ const rows: readonly Row[] = [
   {
     when: "acme.sh's volume is lost and what is published is due",
     given: { published: published(leaf("a", 61)) },
+    order: /29 days left/,
+  },
+  {
+    when: "a third is left by our clock alone, which is far ahead of the CA's",
+    given: { published: published(leaf("a", 61)), candidate: usable(leaf("a", 61)), caNow: NOW - 60 * DAY },
+  },
+  {
+    when: "what is published has expired by our clock alone",
+    given: { published: published(leaf("a", 100)), candidate: refused("expired"), caNow: NOW - 90 * DAY },
+  },
+  {
+    when: "a third is left by the CA's clock alone",
+    given: { published: published(leaf("a", 1)), candidate: usable(leaf("a", 1)), caNow: NOW + 60 * DAY },
     order: /29 days left/,
   },
   {

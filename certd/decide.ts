@@ -49,6 +49,8 @@ export interface ProfileFacts {
 
 export interface Observation {
   readonly now: number;
+  /** Now by the CA's clock, as far as it is known: what makes an order due. */
+  readonly caNow: number;
   readonly wanted: {
     readonly names: readonly string[];
     /** `undefined`: the source cannot be asked for a certificate, so nothing is ordered. */
@@ -159,7 +161,7 @@ function reference(o: Observation): LeafFacts | undefined {
   const counts =
     published !== undefined &&
     sameOrigin(published.origin, o.wanted.origin) &&
-    valid(published.leaf, o.now) &&
+    valid(published.leaf, o.caNow) &&
     coversAll(published.leaf, o.wanted.names);
   if (!counts) return stored;
   return stored !== undefined && stored.notBefore >= published.leaf.notBefore ? stored : published.leaf;
@@ -206,8 +208,8 @@ function ownReason(o: Observation): { why?: string; renewal?: Renewal } {
   const changed = difference(leaf, o.wanted) ?? profileDifference(leaf, o.profile);
   if (changed !== undefined) return { why: changed, renewal };
   if (o.forgotten === leaf.sha256) return { why: "the CA no longer knows the account and the certificate", renewal };
-  if (o.now < renewal.at) return { renewal };
-  const left = duration(leaf.notAfter - o.now);
+  if (o.caNow < renewal.at) return { renewal };
+  const left = duration(leaf.notAfter - o.caNow);
   return { why: `the certificate has ${left} left, and ${renewalReason(renewal)}`, renewal };
 }
 

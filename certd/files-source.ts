@@ -29,6 +29,7 @@ export class FilesSource implements Source {
   readonly keyType = undefined;
   readonly forgotten = undefined;
   readonly suggestion = undefined;
+  readonly clockOffset = 0;
   readonly caAnswers = false;
   private readonly settings: FilesSettings;
   private readonly around: Surroundings;

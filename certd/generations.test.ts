@@ -145,6 +145,14 @@ describe("GenerationStore", () => {
     assert.equal(read("fullchain.pem"), pair(0).fullchain);
   });
 
+  it("publishes into a volume that was emptied while it ran", () => {
+    store.publish(pair(0), NAMES, ACME);
+    for (const name of readdirSync(volume)) rmSync(at(name), { recursive: true });
+    assert.equal(store.current(), undefined);
+    assert.equal(store.publish(pair(1), NAMES, ACME).number, 0);
+    assert.equal(read("fullchain.pem"), pair(1).fullchain);
+  });
+
   it("does not switch to a generation that is damaged or absent", () => {
     store.publish(pair(0), NAMES, ACME);
     store.publish(pair(1), NAMES, ACME);

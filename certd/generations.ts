@@ -96,12 +96,16 @@ export class GenerationStore {
 
   /** Makes the layout, removes what a killed writer left behind, restores the stable names. */
   recover(): void {
-    mkdirSync(this.path("generations"), { recursive: true, mode: 0o755 });
+    this.layOut();
     for (const name of readdirSync(this.path("generations"))) {
       if (name.startsWith(TEMPORARY)) rmSync(this.path("generations", name), { recursive: true, force: true });
     }
     this.ensureStableNames();
     this.cached = undefined;
+  }
+
+  private layOut(): void {
+    mkdirSync(this.path("generations"), { recursive: true, mode: 0o755 });
   }
 
   /** Makes the stable names where they are missing or are something else; a right one is never touched. */
@@ -170,6 +174,8 @@ export class GenerationStore {
    */
   publish(candidate: Pair, names: readonly string[], origin: Origin): Generation {
     this.check(candidate, names, origin);
+    // The volume may have been emptied since the start.
+    this.layOut();
     const pair = canonicalPair(candidate);
     const numbers = this.list();
     const newest = numbers.at(-1);

@@ -62,6 +62,7 @@ export interface Health {
   readonly budget: Status["budget"];
   readonly ca: Status["ca"];
   readonly lastError: Status["lastError"];
+  readonly failing: Status["failing"];
 }
 
 function daysLeft(notAfter: string, now: number): number {
@@ -100,7 +101,7 @@ function healthState({ state, https, published, order }: Status, now: number): H
 
 /** @param now milliseconds since the epoch */
 export function health(status: Status, now: number): Health {
-  const { published, pinned, https, budget, ca, lastError } = status;
+  const { published, pinned, https, budget, ca, lastError, failing } = status;
   const { renewal, ...order } = status.order;
   const state = healthState(status, now);
   return {
@@ -129,5 +130,6 @@ export function health(status: Status, now: number): Health {
     budget,
     ca,
     lastError,
+    failing,
   };
 }

@@ -48,6 +48,11 @@ export class Journal {
     return [...this.failures.values()].at(-1);
   }
 
+  /** The topics whose failure is not settled. */
+  get failing(): string[] {
+    return [...this.failures.keys()];
+  }
+
   /** Notes that something went wrong. Saying so is another matter. */
   fail(topic: string, cause: string, advice?: string): void {
     const before = this.failures.get(topic);

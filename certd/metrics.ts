@@ -10,6 +10,19 @@ const STATES: readonly HealthState[] = [
   "https-not-served",
   "renewal-overdue",
 ];
+/** The topics of certd's journal; docs/health.md says what each is. */
+export const TOPICS = [
+  "account",
+  "api",
+  "ca",
+  "candidate",
+  "clock",
+  "dns",
+  "fault",
+  "order",
+  "publish",
+  "route",
+] as const;
 
 type Sample = readonly [labels: Readonly<Record<string, string | number>>, value: number];
 
@@ -31,7 +44,7 @@ const at = (time: string | null | undefined): Sample[] => (time == null ? [] : [
 
 /** The text of `/metrics`. Times are seconds since the epoch; what is not known has no sample. */
 export function metrics(health: Health): string {
-  const { certificates, ports, pinned, order, renewal, budget, ca } = health;
+  const { certificates, ports, pinned, order, renewal, budget, ca, failing } = health;
   const leaves = Object.entries(certificates).flatMap(([certificate, leaf]) =>
     leaf === null ? [] : [{ certificate, leaf }],
   );
@@ -40,6 +53,11 @@ export function metrics(health: Health): string {
       "vectis_state",
       "1 for the overall state, 0 for the others.",
       STATES.map((state): Sample => [{ state }, Number(state === health.state)]),
+    ),
+    family(
+      "vectis_failing",
+      "1 for what has gone wrong and not gone well since, 0 for the rest.",
+      TOPICS.map((what): Sample => [{ what }, Number(failing.includes(what))]),
     ),
     family(
       "vectis_certificate_not_after_seconds",

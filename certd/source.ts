@@ -63,9 +63,11 @@ export interface Source {
   readonly suggestion: Suggestion | undefined;
   /** With which profile certificates are ordered; `undefined`: this source never orders. */
   readonly profile?: ProfileFacts | undefined;
+  /** Milliseconds by which the CA's clock is ahead of ours, if that is more than a tolerance; else 0. */
+  readonly clockOffset: number;
   /** Whether there is a CA and it answered the last time. */
   readonly caAnswers: boolean;
-  /** Makes ready; called once, before the first `read`. */
+  /** Makes ready; called before the first `read`. */
   start(): void;
   /** What it has now. Cheap when nothing changed. */
   read(): Reading;

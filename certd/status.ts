@@ -102,6 +102,8 @@ export interface Status {
   } | null;
   /** The last thing that went wrong, until it goes well again. */
   readonly lastError: FailureStatus | null;
+  /** What has gone wrong and not gone well since, for example `publish`; docs/health.md lists them. */
+  readonly failing: readonly string[];
 }
 
 /** ISO 8601 text for milliseconds since the epoch. */

@@ -49,4 +49,5 @@ export const good: Status = {
   budget: null,
   ca: { directory: "https://ca.test/dir", answers: true, checkedAt: at(0) },
   lastError: null,
+  failing: [],
 };
