@@ -52,7 +52,7 @@ export class AcmeSource implements Source {
   private readonly dns: DnsKeeper | undefined;
   private readonly publicCa: boolean;
 
-  private memory: StateFile | undefined;
+  private state: StateFile;
   private duplicates: Duplicates | undefined;
   private stopping = false;
   private job: Promise<void> | undefined;
@@ -79,6 +79,7 @@ export class AcmeSource implements Source {
     // Roots of one's own: a CA of one's own.
     this.publicCa = settings.caBundle === undefined;
     this.driver = new AcmeDriver(settings, names, paths, (line) => this.journal.log(`acme.sh: ${line}`));
+    this.state = this.remembered();
     this.ca = new CaClient(settings.directory, settings.caBundle);
     if (settings.challenge === "dns-01") {
       const client = new CloudflareClient(paths.token, () => dnsRoots(settings.caBundle), settings.dns?.accountId);
@@ -94,11 +95,6 @@ export class AcmeSource implements Source {
 
   private get journal(): Surroundings["journal"] {
     return this.around.journal;
-  }
-
-  private get state(): StateFile {
-    if (this.memory === undefined) throw new Error("certd has not been started");
-    return this.memory;
   }
 
   get forgotten(): string | undefined {
@@ -122,11 +118,15 @@ export class AcmeSource implements Source {
     return message;
   }
 
+  private remembered(): StateFile {
+    return new StateFile(join(this.driver.home, "certd.json"));
+  }
+
   start(): void {
     this.driver.prepare();
     const key = this.driver.givenKey();
     this.publicKeySha256 = key === undefined ? undefined : publicKeySha256(createPrivateKey(key));
-    this.memory = new StateFile(join(this.driver.home, "certd.json"));
+    this.state = this.remembered();
     const { keyType, profile } = this.settings;
     const wishes = [
       this.names,
@@ -135,7 +135,7 @@ export class AcmeSource implements Source {
       ...(profile === undefined ? [] : [{ profile }]),
     ];
     const wanted = createHash("sha256").update(JSON.stringify(wishes)).digest("hex");
-    this.duplicates = new Duplicates(this.settings.directory, this.names, this.around, this.memory);
+    this.duplicates = new Duplicates(this.settings.directory, this.names, this.around, this.state);
     const { value } = this.state;
     if (value.wanted !== wanted) this.state.update({ wanted, failures: 0, interruptions: 0, ordering: false });
     else if (value.ordering) this.state.update({ ordering: false, interruptions: value.interruptions + 1 });
@@ -212,9 +212,11 @@ export class AcmeSource implements Source {
     this.job = job
       ?.catch((error: unknown) => {
         const { cause, advice } = this.diagnose(error instanceof Error ? error.message : String(error));
-        this.journal.fail("order", cause, advice);
+        this.journal.fail("work", cause, advice);
         const what = `Something failed: ${cause}. What is published stays; tried again in a moment.`;
-        this.journal.say("order", `${what} What to do: ${advice}.`);
+        this.journal.say("work", `${what} What to do: ${advice}.`);
+        // Not at once: each try begins with a question to the CA.
+        this.postpone(undefined);
       })
       .finally(() => {
         this.job = undefined;
@@ -333,6 +335,7 @@ export class AcmeSource implements Source {
 
   private settleOrder(result: RunResult, startedAt: number, before: string): void {
     const now = this.around.clock();
+    this.journal.settle("work");
     const candidate = this.around.candidate();
     const fresh = candidate.kind === "usable" && candidate.leaf.sha256 !== before;
     // What is stored counts, not the exit code.
@@ -438,7 +441,8 @@ export class AcmeSource implements Source {
       ca: {
         directory: this.settings.directory,
         answers: this.answers ?? null,
-        checkedAt: this.checkedAt === 0 ? null : iso(this.checkedAt),
+        // By the CA's clock, so that whoever compares it with the time need not know that ours is wrong.
+        checkedAt: this.checkedAt === 0 ? null : iso(this.checkedAt + this.clockOffset),
       },
     };
   }

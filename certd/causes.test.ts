@@ -119,6 +119,7 @@ describe("diagnose", () => {
   const connections: readonly (readonly [string, TroubleCode, RegExp])[] = [
     ["getaddrinfo ENOTFOUND ca.test", "ca-unreachable", /vectis:resolvers/],
     ["getaddrinfo EAI_AGAIN ca.test", "ca-unreachable", /vectis:resolvers/],
+    ["Client network socket disconnected before secure TLS connection was established", "ca-unreachable", /port 443/],
     ["connect ECONNREFUSED 192.0.2.1:443", "ca-unreachable", /TCP port 443/],
     ["no answer within 10 s", "ca-unreachable", /TCP port 443/],
     ["certificate has expired", "clock", /clock of the Docker host/],

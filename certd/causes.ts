@@ -206,7 +206,7 @@ const RULES: readonly Rule[] = [
   {
     code: "ca-unreachable",
     pattern:
-      /ECONNREFUSED|ECONNRESET|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|no answer within|Cannot init API|socket hang up|for error code: \d+/,
+      /ECONNREFUSED|ECONNRESET|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|no answer within|Cannot init API|socket hang up|socket disconnected|for error code: \d+/,
     cause: (e) => `the CA does not answer${said(e)}`,
     advice: () =>
       "let this host open connections to TCP port 443 of the CA; if it can, look at the CA's status page and at vectis:tls.acme.directory",

@@ -87,6 +87,9 @@ export class Certd {
   private readonly policyHosts: PolicyHosts;
 
   private readonly passInterval: number;
+  /** As the source has it; clients of HTTPS go by the right time, too. */
+  private clockOffset = 0;
+  private ready = false;
   private stopping = false;
   private wake: () => void = () => undefined;
   private decision: Decision = {};
@@ -108,13 +111,14 @@ export class Certd {
     const hostname = settings.names[0] ?? "";
     const look = (target: WatchTarget) => probe(target, hostname);
     const folder = new TraefikFolder(paths.traefik, paths.traefikGroup);
-    this.https = new HttpsSide({ settings, folder, look, journal: this.journal, clock });
+    const caClock = (): number => clock() + this.clockOffset;
+    this.https = new HttpsSide({ settings, folder, look, journal: this.journal, clock: caClock });
     this.policyHosts = new PolicyHosts({
       routes: settings.mtaSts?.routes ?? {},
       folder,
       journal: this.journal,
       clock,
-      certified: (host) => certified(settings.https, host, clock()),
+      certified: (host) => certified(settings.https, host, caClock()),
     });
     this.source = makeSource(settings, paths, {
       journal: this.journal,
@@ -139,9 +143,6 @@ export class Certd {
   /** Runs until `stop`. */
   async run(): Promise<void> {
     mkdirSync(this.paths.runtime, { recursive: true });
-    this.store.recover();
-    this.source.start();
-    this.policyHosts.start();
     const api = this.startApi();
     this.journal.log(
       `certd looks after ${this.settings.names.join(", ")} with certificates from ${this.source.title}.`,
@@ -189,22 +190,50 @@ export class Certd {
 
   /** One look at everything and what follows from it. Never throws: a fault is told, and the next pass tries again. */
   private pass(): void {
-    try {
+    const acted = this.attempt(() => {
+      if (!this.ready) this.makeReady();
       this.observe();
       this.publish();
       this.source.work(this.decision);
+    });
+    // What does not need to write is done all the same.
+    const told = this.attempt(() => {
       this.watch.tick();
       const pinned = this.decision.pin?.kind === "holds" ? this.published?.meta : undefined;
       this.https.tick(this.published, pinned ?? this.source.origin, this.source.caAnswers);
       this.policyHosts.tick();
       this.report();
-      this.journal.settle("fault");
+    });
+    if (acted && told) this.journal.settle("fault");
+  }
+
+  /** May fail for as long as nothing can be written. What is published is known even so. */
+  private makeReady(): void {
+    this.look();
+    this.store.recover();
+    this.source.start();
+    this.policyHosts.start();
+    this.ready = true;
+  }
+
+  /** Whether it went well; what went wrong is told. */
+  private attempt(work: () => void): boolean {
+    try {
+      work();
+      return true;
     } catch (error) {
       const { cause, advice } = this.diagnose(error);
       this.journal.fail("fault", cause, advice);
       const what = `Something failed: ${cause}. What is published stays; the next try is in a moment.`;
       this.journal.say("fault", `${what} What to do: ${advice}.`);
+      return false;
     }
+  }
+
+  private look(): void {
+    this.published = this.store.current();
+    const { published } = this;
+    this.watch.expect(published === undefined ? "" : `${published.number} ${published.leaf.sha256}`);
   }
 
   private diagnose(error: unknown): Trouble {
@@ -212,11 +241,12 @@ export class Certd {
   }
 
   private observe(): void {
-    this.published = this.store.current();
+    this.look();
     const candidate = this.candidate();
     this.source.observe(candidate);
     const { published, source } = this;
     const now = this.clock();
+    this.clockOffset = source.clockOffset;
     this.decision = decide({
       now,
       caNow: now + source.clockOffset,
@@ -236,7 +266,6 @@ export class Certd {
     });
     this.pin.heed(this.decision.pin);
     this.tellRefusal(candidate, this.decision);
-    this.watch.expect(published === undefined ? "" : `${published.number} ${published.leaf.sha256}`);
   }
 
   /** Why what the source offers is not published, if that is so. */

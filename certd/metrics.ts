@@ -22,6 +22,7 @@ export const TOPICS = [
   "order",
   "publish",
   "route",
+  "work",
 ] as const;
 
 type Sample = readonly [labels: Readonly<Record<string, string | number>>, value: number];

@@ -67,7 +67,7 @@ export interface Source {
   readonly clockOffset: number;
   /** Whether there is a CA and it answered the last time. */
   readonly caAnswers: boolean;
-  /** Makes ready; called before the first `read`. */
+  /** Makes ready; called before the first `read`, and again if it throws, for example on a full disk. */
   start(): void;
   /** What it has now. Cheap when nothing changed. */
   read(): Reading;

@@ -1,18 +1,13 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { health } from "../certd/health.ts";
 import { metrics } from "../certd/metrics.ts";
 import { good, NOW } from "../certd/test-status.ts";
+import { promtool } from "./promtool.ts";
 
 const folder = import.meta.dirname;
-/** Where `tools/bootstrap checks` puts it where it is not installed. */
-const own = join(folder, "..", ".vectis", "bin", "promtool");
-const promtool = (...args: readonly string[]): string =>
-  execFileSync(existsSync(own) ? own : "promtool", args, { cwd: folder, encoding: "utf8", stdio: "pipe" });
-
 test("the alert rules speak of metrics that exist", () => {
   const rules = readFileSync(join(folder, "alerts.yml"), "utf8");
   const exported = new Set(metrics(health(good, NOW)).match(/^vectis_\w+/gm));

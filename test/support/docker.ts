@@ -53,6 +53,8 @@ export interface ContainerDetails {
   };
   readonly Mounts: readonly {
     readonly Type: string;
+    /** Of a volume. */
+    readonly Name?: string;
     readonly Source: string;
     readonly Destination: string;
     readonly RW: boolean;

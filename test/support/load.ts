@@ -29,8 +29,12 @@ export interface LoadOptions {
 
 export class HandshakeLoad {
   readonly failures: Failure[] = [];
+  /** PEM roots to trust; a CA that is rebuilt has another one. */
+  ca: string;
   /** By port, then by serial number. */
   readonly served = new Map<number, Map<string, Served>>();
+  /** Milliseconds of the longest successful handshake, connection and STARTTLS included. */
+  slowest = 0;
   #running = true;
   readonly #workers: Promise<void>[];
 
@@ -39,13 +43,15 @@ export class HandshakeLoad {
     target: Target,
     { perPort = 1, pause = 5, services = mailServices, accepts = () => false }: LoadOptions = {},
   ) {
+    this.ca = target.ca ?? "";
     this.#workers = services.flatMap((service) =>
       Array.from({ length: perPort }, async () => {
         while (this.#running) {
           const at = Date.now();
           try {
-            const { hostname, ca } = target;
-            const seen = await handshake(target.endpoints[service.key], { hostname, ca, startTls: startTls(service) });
+            const options = { hostname: target.hostname, ca: this.ca, startTls: startTls(service) };
+            const seen = await handshake(target.endpoints[service.key], options);
+            this.slowest = Math.max(this.slowest, Date.now() - at);
             if (seen.distrust === undefined || accepts(seen.leaf)) this.#count(service.port, seen.leaf.serial, at);
             else this.failures.push({ port: service.port, at, error: seen.distrust });
           } catch (error) {
