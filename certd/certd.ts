@@ -94,6 +94,8 @@ export class Certd {
   private wake: () => void = () => undefined;
   private decision: Decision = {};
   private published: Generation | undefined;
+  /** What was last published and is no placeholder: should it be damaged, it can be published again. */
+  private kept: Generation | undefined;
   private publishRetryAt = 0;
   private statusAt = 0;
   private statusText = "";
@@ -233,6 +235,8 @@ export class Certd {
   private look(): void {
     this.published = this.store.current();
     const { published } = this;
+    if (published !== undefined && published.meta.source !== "placeholder") this.kept = published;
+    else if (published === undefined) this.kept ??= this.store.newest(({ source }) => source !== "placeholder");
     this.watch.expect(published === undefined ? "" : `${published.number} ${published.leaf.sha256}`);
   }
 
@@ -257,6 +261,7 @@ export class Certd {
         origin: source.origin,
       },
       published: published && this.view(published),
+      kept: this.kept && this.view(this.kept),
       candidate,
       forgotten: source.forgotten,
       suggestion: source.suggestion,
@@ -321,6 +326,8 @@ export class Certd {
     switch (publish.what) {
       case "placeholder":
         return this.store.publish(makePlaceholder(names, PLACEHOLDER_DAYS), names, { source: "placeholder" });
+      case "kept":
+        return this.kept && this.store.publish(this.kept.pair, names, this.view(this.kept).origin);
       case "pinned":
         return this.store.switchTo(publish.number);
       case "candidate":

@@ -72,7 +72,7 @@ const custom = { names: ["mail.test"], keyType: undefined, origin: CUSTOM };
 interface Row {
   readonly when: string;
   readonly given: Partial<Observation>;
-  readonly publish?: "placeholder" | "candidate" | "pinned";
+  readonly publish?: "placeholder" | "candidate" | "kept" | "pinned";
   /** Part of the reason why a usable candidate is not published; absent: none. */
   readonly declined?: RegExp;
   /** Part of the reason for an order; absent: no order. */
@@ -127,6 +127,22 @@ const rows: readonly Row[] = [
     when: "acme.sh's volume is lost and what is published is due",
     given: { published: published(leaf("a", 61)) },
     order: /29 days left/,
+  },
+  {
+    when: "what was published is damaged while an order is running",
+    given: { kept: published(leaf("a")), candidate: { kind: "busy" } },
+    publish: "kept",
+  },
+  {
+    when: "both volumes are lost, and what was published is remembered",
+    given: { kept: published(leaf("a")) },
+    publish: "kept",
+  },
+  {
+    when: "what is remembered has expired",
+    given: { kept: published(leaf("a", 100)) },
+    publish: "placeholder",
+    order: /no certificate is stored/,
   },
   {
     when: "a third is left by our clock alone, which is far ahead of the CA's",

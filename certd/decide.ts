@@ -61,6 +61,8 @@ export interface Observation {
   };
   /** `undefined`: nothing is published, or what is published is damaged. */
   readonly published: Published | undefined;
+  /** The last that was published before that, by the source or by a person's rollback. */
+  readonly kept?: Published | undefined;
   readonly candidate: Candidate;
   /** SHA-256 of the leaf that the CA has forgotten, if it has. */
   readonly forgotten: string | undefined;
@@ -81,7 +83,7 @@ export interface Renewal extends RenewalPlan {
 export interface Decision {
   /** Publish this now. */
   readonly publish?:
-    | { readonly what: "placeholder" | "candidate"; readonly why: string }
+    | { readonly what: "placeholder" | "candidate" | "kept"; readonly why: string }
     | { readonly what: "pinned"; readonly number: number; readonly why: string };
   /** Why what is offered is usable and yet not published; a sentence. */
   readonly declined?: string;
@@ -139,11 +141,18 @@ function placeholderReason(o: Observation): string | undefined {
   return undefined;
 }
 
+function fit(kept: Published | undefined, o: Observation): boolean {
+  return kept !== undefined && valid(kept.leaf, o.now) && coversAll(kept.leaf, o.wanted.names);
+}
+
 function publication(o: Observation): Pick<Decision, "publish" | "declined"> {
   if (o.candidate.kind === "usable") {
     const { why, declined } = judgeCandidate(o, o.candidate.leaf);
     if (declined !== undefined) return { declined };
     return why === undefined ? {} : { publish: { what: "candidate", why } };
+  }
+  if (o.published === undefined && fit(o.kept, o)) {
+    return { publish: { what: "kept", why: "what was published is damaged or gone" } };
   }
   const why = placeholderReason(o);
   return why === undefined ? {} : { publish: { what: "placeholder", why } };
@@ -157,7 +166,7 @@ function restoration(number: number, published: Published | undefined): Pick<Dec
 /** The best certificate at hand from the wanted source: what is stored or, if newer or alone, what is published. */
 function reference(o: Observation): LeafFacts | undefined {
   const stored = o.candidate.kind === "usable" ? o.candidate.leaf : undefined;
-  const { published } = o;
+  const published = o.published ?? o.kept;
   const counts =
     published !== undefined &&
     sameOrigin(published.origin, o.wanted.origin) &&

@@ -88,6 +88,7 @@ export class GenerationStore {
 
   /** Numbers of all complete generations, ascending. */
   list(): number[] {
+    if (!existsSync(this.path("generations"))) return [];
     return readdirSync(this.path("generations"))
       .filter((name) => /^\d{6,}$/.test(name))
       .map(Number)
@@ -149,6 +150,15 @@ export class GenerationStore {
     const key = `${number} ${stats.join(" ")}`;
     if (this.cached?.key !== key) this.cached = { key, generation: this.read(number) };
     return this.cached.generation;
+  }
+
+  /** The newest whole generation of some kind, if there is one. */
+  newest(kind: (meta: Meta) => boolean): Generation | undefined {
+    for (const number of this.list().reverse()) {
+      const generation = this.read(number);
+      if (generation !== undefined && kind(generation.meta)) return generation;
+    }
+    return undefined;
   }
 
   /** One generation, or `undefined` if it is incomplete or its key, chain and keychain do not belong together. */

@@ -30,6 +30,10 @@ certd's memory. A certd that ends at any system call of a publication is \`certd
 are in \`test/rotation.test.ts\`. A restart of the Docker daemon is \`test/faults/docker-daemon.test.ts\`: it ends every
 connection of the host (unless the daemon runs with \`live-restore\`), all ports are back by themselves, and the CA is not needed.
 
+Seen in a rehearsal and not healed: when Postfix's main process is stopped (SIGSTOP) for more than ten seconds, its postlogd ends,
+everything that logs waits for it, and ports 25, 465 and 587 stayed silent for at least another minute;
+\`docker restart vectis-postfix\` helps.
+
 The numbers are those of one run on two processors; every run is held to the promises, and
 \`VECTIS_WRITE_FAULTS=1 tools/node tools/test.ts e2e faults\` writes this file.
 `;
