@@ -298,7 +298,9 @@ describe("sources of certificates", () => {
     await switchTo(letsencrypt(), ["acme"]);
     assert.equal((await site.lab.ledger()).orders, orders);
     await site.healthy();
-    assert.equal(await site.exec("traefik", "ls", "/etc/traefik/dynamic/certificate.yml").catch(() => ""), "");
+    await until("the shared certificate withdrawn from Traefik", async () => {
+      return (await site.exec("traefik", "ls", "/etc/traefik/dynamic/certificate.yml").catch(() => "")) === "";
+    });
   });
 
   it("have HTTPS take a certificate for a wildcard too, which costs one start of Traefik (S7)", async () => {
