@@ -23,11 +23,18 @@ async function renew(site: Site, ordered = (): void => {}): Promise<void> {
   await until("the renewal published", async () => (await site.publishedSerial()) !== before, { deadline: 30 });
 }
 
+/** After its home was emptied, acme.sh has nothing to renew until certd has ordered once. */
+async function renewable(site: Site): Promise<void> {
+  const known = await site.exec("acme", "sh", "-c", "ls /acme.sh/*/*_ecc/*.test.conf 2>/dev/null || :");
+  if (known === "") await site.exec("acme", "certd", "renew");
+}
+
 /** A renewal is tried in spite of the fault; resolves with its publication. */
 function renewing(title: string, begin: (scene: Scene) => Promise<unknown>): Fault {
   return {
     title,
     inject: async (scene) => {
+      await renewable(scene.site);
       await begin(scene);
       await renew(scene.site, scene.begins);
     },
