@@ -163,6 +163,19 @@ describe("sources of certificates", () => {
     assert.deepEqual(await lives(), before);
   });
 
+  it("go back to an earlier pair where that is pinned: six ports on it, 443 too, and forth again (B2)", async () => {
+    const [before, latest] = [await lives(), await shared()];
+    load = startLoad(await site.target());
+    const earlier = Number((await site.generation()).split("/")[1]) - 1;
+    assert.match(await site.exec("acme", "certd", "pin", String(earlier)), /is published and pinned, until/);
+    await until("six ports on the earlier pair", async () => (await shared()).serial !== latest.serial);
+    await site.exec("acme", "certd", "unpin");
+    await until("six ports on the files", async () => (await shared()).serial === latest.serial);
+    await load.stop();
+    assert.deepEqual(load.failures, []);
+    assert.deepEqual(await lives(), before);
+  });
+
   describe("a bad pair of files is refused in its own words, and six ports stay as they were (S20):", () => {
     // Made when it is needed: an older one than is published would be refused.
     let good = first;
