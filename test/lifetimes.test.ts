@@ -96,7 +96,9 @@ describe("a change of mind", () => {
     assert.match(await logs(site.containers.acme), /is ordered for .*: the profile changed from none to shortlived/);
     const script =
       'LOG_FILE=/tmp/log LOG_LEVEL=2 acme.sh --renew --force --domain "$1" >&2; grep -h \'"identifiers"\' /tmp/log; rm /tmp/log';
+    const ordered = await site.publishedSerial();
     const sent = await site.exec("acme", "sh", "-c", script, "sh", site.outputs.hostname);
+    await renewed(ordered);
     assert.match(sent, /"profile": "shortlived"/);
     assert.match(await site.exec("traefik", "cat", "/etc/traefik/traefik.yml"), /profile: shortlived\n/);
   });
