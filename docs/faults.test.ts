@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { drafts, faultGroups } from "../test/faults/groups.ts";
-import { faultDocument, faultRows } from "../test/support/fault-table.ts";
+import { faultDocument, faultRows } from "../test/faults/fault-table.ts";
 
 const document = readFileSync("docs/faults.md", "utf8");
 

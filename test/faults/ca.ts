@@ -1,9 +1,9 @@
 // Faults of the CA and of the way to it. Each happens while certd wants a certificate, which is when it matters.
 import { caHostname } from "../../lab/addresses.ts";
-import { AcmeProxy, moveCa, type Behaviour } from "../support/acme-proxy.ts";
-import { certd, signal } from "../support/breakage.ts";
+import { AcmeProxy, moveCa, type Behaviour } from "./acme-proxy.ts";
+import { certd, signal } from "./breakage.ts";
 import { docker } from "../support/docker.ts";
-import { says, type Fault, type Scene, type Shown } from "../support/faults.ts";
+import { says, type Fault, type Scene, type Shown } from "./rehearsal.ts";
 import type { Site } from "../support/site.ts";
 import { until } from "../support/wait.ts";
 

@@ -1,7 +1,7 @@
 // Faults of the daemons, their followers and certd.
-import { certd, crash, follower, signal } from "../support/breakage.ts";
+import { certd, crash, follower, signal } from "./breakage.ts";
 import { docker, inspect } from "../support/docker.ts";
-import { says, type Fault, type Scene, type Shown } from "../support/faults.ts";
+import { says, type Fault, type Scene, type Shown } from "./rehearsal.ts";
 import type { Role, Site } from "../support/site.ts";
 import { until } from "../support/wait.ts";
 

@@ -4,9 +4,9 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { projectRoot } from "../../cli/stack.ts";
-import { SmallVolumes } from "../support/breakage.ts";
-import { faultDocument, faultRow, faultRows } from "../support/fault-table.ts";
-import { rehearse, type Fault } from "../support/faults.ts";
+import { SmallVolumes } from "./breakage.ts";
+import { faultDocument, faultRow, faultRows } from "./fault-table.ts";
+import { rehearse, type Fault } from "./rehearsal.ts";
 import { removeSites, Site } from "../support/site.ts";
 import { drafts, faultGroups } from "./groups.ts";
 

@@ -1,5 +1,5 @@
 // All faults, in the order of docs/faults.md.
-import type { FaultGroup } from "../support/fault-table.ts";
+import type { FaultGroup } from "./fault-table.ts";
 import { caFaults } from "./ca.ts";
 import { daemonFaults } from "./daemons.ts";
 import { hostFaults } from "./host.ts";

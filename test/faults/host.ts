@@ -1,9 +1,9 @@
 // Faults of the host: its clock, restarts in any order, what is restored from older copies.
 import { join } from "node:path";
 import { projectRoot } from "../../cli/stack.ts";
-import { follower, signal } from "../support/breakage.ts";
+import { follower, signal } from "./breakage.ts";
 import { docker } from "../support/docker.ts";
-import { says, type Fault, type Scene } from "../support/faults.ts";
+import { says, type Fault, type Scene } from "./rehearsal.ts";
 import { roles, type Role, type Site } from "../support/site.ts";
 import { until } from "../support/wait.ts";
 import { ageFailure, wantCertificate } from "./ca.ts";

@@ -1,6 +1,6 @@
 // Faults of the volumes: full, read-only, emptied, and files that are not what they should be.
-import type { SmallVolume } from "../support/breakage.ts";
-import { says, type Fault, type Scene, type Shown } from "../support/faults.ts";
+import type { SmallVolume } from "./breakage.ts";
+import { says, type Fault, type Scene, type Shown } from "./rehearsal.ts";
 import { wantCertificate } from "./ca.ts";
 
 const publicationFails = says("why nothing can be published", ({ failing }) => failing.includes("publish"));

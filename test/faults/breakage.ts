@@ -1,6 +1,6 @@
 // How tests break a host: through helper containers, so that it works wherever the Docker host is.
-import { docker, inspect } from "./docker.ts";
-import { type Role, type Site } from "./site.ts";
+import { docker, inspect } from "../support/docker.ts";
+import { type Role, type Site } from "../support/site.ts";
 
 /** An image with a shell and `mount`, there before the stack's own are. */
 async function helperImage(site: Site): Promise<string> {

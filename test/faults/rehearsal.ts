@@ -1,6 +1,6 @@
 // Rehearses one fault on a running site and tells what came of it: what clients on every port saw, what the health API said
 // and when, which alerts that raises, whether all was well again by itself and how long that took.
-// What the faults are is in test/faults/.
+// What the faults are is in ca.ts, storage.ts, daemons.ts and host.ts; groups.ts lists them.
 import assert from "node:assert/strict";
 import { probeInterval } from "../../certd/schedule.ts";
 import type { Health } from "../../certd/health.ts";
@@ -8,11 +8,11 @@ import { tlsServices } from "../../cli/verdict.ts";
 import { raisedAlerts } from "./alerts.ts";
 import { SmallVolumes } from "./breakage.ts";
 import { HealthWatch, type Reading } from "./health-watch.ts";
-import { HandshakeLoad, type Failure } from "./load.ts";
-import { logs } from "./docker.ts";
+import { HandshakeLoad, type Failure } from "../support/load.ts";
+import { logs } from "../support/docker.ts";
 import { Sessions } from "./sessions.ts";
-import type { Site } from "./site.ts";
-import { until } from "./wait.ts";
+import type { Site } from "../support/site.ts";
+import { until } from "../support/wait.ts";
 
 /** Everything that a fault may touch. */
 export interface Scene {

@@ -1,7 +1,7 @@
 // The mailbox and submission sessions that are open while something happens to the site.
 import type { Target } from "../../cli/verdict.ts";
-import { ImapSession, Pop3Session, SmtpSession } from "./clients.ts";
-import { alice, bob } from "./site.ts";
+import { ImapSession, Pop3Session, SmtpSession } from "../support/clients.ts";
+import { alice, bob } from "../support/site.ts";
 
 interface OpenSession {
   readonly port: number;

@@ -1,6 +1,6 @@
 // docs/faults.md: one table for each group of faults, a row for each fault, in the order in which the suite lists them.
 // Pure: rows that were not measured anew keep their text.
-import type { Fault, Outcome } from "./faults.ts";
+import type { Fault, Outcome } from "./rehearsal.ts";
 
 export interface FaultGroup {
   readonly title: string;

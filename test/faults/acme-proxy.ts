@@ -3,9 +3,9 @@
 import { join } from "node:path";
 import { caHostname } from "../../lab/addresses.ts";
 import { projectRoot } from "../../cli/stack.ts";
-import { docker, inspect } from "./docker.ts";
-import type { Lab, Site } from "./site.ts";
-import { until } from "./wait.ts";
+import { docker, inspect } from "../support/docker.ts";
+import type { Lab, Site } from "../support/site.ts";
+import { until } from "../support/wait.ts";
 
 const caAlias = "behind-the-proxy.vectis-lab.test";
 
