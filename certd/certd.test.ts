@@ -15,15 +15,16 @@ import {
 import { createServer, type Server } from "node:https";
 import { createServer as createTls } from "node:tls";
 import type { AddressInfo } from "node:net";
-import { tmpdir, uptime } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, beforeEach, describe, it } from "node:test";
-import { Certd } from "./certd.ts";
+import type { Certd } from "./certd.ts";
 import { GenerationStore } from "./generations.ts";
 import type { Health } from "./health.ts";
-import type { AcmeSource, Settings } from "./settings.ts";
+import type { Settings } from "./settings.ts";
 import type { Status } from "./status.ts";
 import { renewalId } from "./ca.ts";
+import { acmeSource, runCertd, type RunningCertd } from "./test-certd.ts";
 import { TestPki, until, type Issued } from "./test-pki.ts";
 import { leafFacts } from "./validate.ts";
 
@@ -73,7 +74,7 @@ let log: string[] = [];
 /** How far the time is ahead of this machine's, and by how much of that only certd's clock is. */
 let skew = 0;
 let wrong = 0;
-let running: { certd: Certd; ended: Promise<void> } | undefined;
+let running: RunningCertd | undefined;
 const at = (...parts: string[]): string => join(top, ...parts);
 
 beforeEach(async () => {
@@ -124,44 +125,18 @@ function offer(next: Issued | undefined, account = "https://ca.test/acct/1"): vo
 }
 
 function start(change: Partial<Settings> = {}): Certd {
-  const settings: Settings = {
-    names: [HOST],
-    source: {
-      kind: "acme",
-      directory: `${base}/dir`,
-      caBundle: root.pem,
-      challenge: "http-01",
-      httpPort: 8080,
-      keyType: "ec-256",
-    },
-    probes: [],
-    keepGenerations: 3,
-    ...change,
-  };
-  const paths = {
-    certificates: at("certs"),
-    traefik: at("traefik"),
-    secrets: at("secrets"),
-    volume: at("acme"),
-    runtime: at("run"),
-    command: at("acme.sh"),
-    token: at("token"),
-  };
-  const certd = new Certd({
+  const settings = { names: [HOST], source: acmeSource(`${base}/dir`, root.pem), ...change };
+  running = runCertd(
+    top,
     settings,
-    paths,
-    clock: () => Date.now() + skew,
-    uptime,
-    log: (line) => log.push(line),
-    passInterval: 20,
-  });
-  running = { certd, ended: certd.run() };
-  return certd;
+    () => Date.now() + skew,
+    (line) => log.push(line),
+  );
+  return running.certd;
 }
 
 async function stop(): Promise<void> {
-  running?.certd.stop();
-  await running?.ended;
+  await running?.stop();
   running = undefined;
 }
 
@@ -265,14 +240,7 @@ describe("certd", () => {
     await until("the failure", () => said(/The order failed/));
     await stop();
     offer(leaf(0));
-    const source: AcmeSource = {
-      kind: "acme",
-      directory: `${base}/dir`,
-      caBundle: root.pem,
-      challenge: "http-01",
-      httpPort: 8080,
-      keyType: "ec-384",
-    };
+    const source = acmeSource(`${base}/dir`, root.pem, { keyType: "ec-384" });
     start({ source });
     await serves(leaf(0));
   });
@@ -281,15 +249,7 @@ describe("certd", () => {
     start();
     await serves(leaf(0));
     await stop();
-    const source: AcmeSource = {
-      kind: "acme",
-      directory: `${base}/dir`,
-      caBundle: root.pem,
-      challenge: "http-01",
-      httpPort: 8080,
-      keyType: "ec-256",
-      profile: "shortlived",
-    };
+    const source = acmeSource(`${base}/dir`, root.pem, { profile: "shortlived" });
     offer(leaf(1));
     start({ source });
     await serves(leaf(1));

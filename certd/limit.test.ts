@@ -6,12 +6,13 @@ import { once } from "node:events";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { tmpdir, uptime } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it, mock } from "node:test";
-import { Certd } from "./certd.ts";
+import type { Certd } from "./certd.ts";
 import { pin, renew, unpin, type CommandArgs } from "./commands.ts";
-import type { AcmeSource, Settings } from "./settings.ts";
+import type { AcmeSource } from "./settings.ts";
+import { acmeSource, runCertd, type RunningCertd } from "./test-certd.ts";
 import { TestPki, until } from "./test-pki.ts";
 
 const HOST = "mail.vectis.test";
@@ -31,42 +32,21 @@ const log: string[] = [];
 let skew = 60_000;
 const clock = (): number => Date.now() + skew;
 let said: string[] = [];
-let running: { certd: Certd; ended: Promise<void>; args: CommandArgs } | undefined;
+let running: RunningCertd | undefined;
 
 function start(keyType: AcmeSource["keyType"]): void {
   const { port } = ca.address() as AddressInfo;
-  const settings: Settings = {
-    names: [HOST],
-    source: {
-      kind: "acme",
-      directory: `https://${LETS_ENCRYPT}:${port}/directory`,
-      caBundle: root.pem,
-      challenge: "http-01",
-      httpPort: 8080,
-      keyType,
-    },
-    probes: [],
-    keepGenerations: 3,
-  };
-  const paths = {
-    certificates: at("certs"),
-    traefik: at("traefik"),
-    secrets: at("secrets"),
-    volume: at("acme"),
-    runtime: at("run"),
-    command: at("acme.sh"),
-    token: at("token"),
-  };
-  const certd = new Certd({ settings, paths, clock, uptime, log: (line) => log.push(line), passInterval: 20 });
-  const args = { settings, paths, clock, print: (line: string) => said.push(line) };
-  running = { certd, ended: certd.run(), args };
+  const source = acmeSource(`https://${LETS_ENCRYPT}:${port}/directory`, root.pem, { keyType });
+  running = runCertd(top, { names: [HOST], source }, clock, (line) => log.push(line));
 }
 async function stop(): Promise<void> {
-  running?.certd.stop();
-  await running?.ended;
+  await running?.stop();
 }
 const certd = (): Certd => running?.certd ?? assert.fail("certd does not run");
-const args = (): CommandArgs => running?.args ?? assert.fail("certd does not run");
+function args(): CommandArgs {
+  const { settings, paths } = running ?? assert.fail("certd does not run");
+  return { settings, paths, clock, print: (line) => said.push(line) };
+}
 const remaining = (): number | undefined => certd().status().budget?.remaining;
 const orders = (): number => log.filter((line) => line.startsWith("A certificate is ordered")).length;
 /** What the next order brings; without one it fails. */
