@@ -1,4 +1,4 @@
-// Restarted containers: the same certificates again on every port, nothing ordered anew, no state lost (S1, S4).
+// Restarted and remade containers: the same certificates again on every port, nothing ordered anew, no state lost (S1, S4).
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { docker } from "./support/docker.ts";
@@ -34,6 +34,13 @@ describe("a restart", () => {
       assert.deepEqual(await state(), before);
     });
   }
+
+  it("of nothing: every container is removed, an update makes them anew, and nothing is ordered", async () => {
+    const before = await state();
+    await docker("rm", "--force", ...roles.map((role) => site.containers[role]));
+    await site.up("--refresh");
+    assert.deepEqual(await state(), before);
+  });
 
   it("leaves every container healthy, nothing ordered, and nothing for the next up to do", async () => {
     await site.healthy();
