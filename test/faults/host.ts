@@ -81,10 +81,13 @@ async function interrupt({ site }: Scene): Promise<void> {
   await site.up("--expect-no-changes");
 }
 
-/** Runs an update until it is through, as docs/faults.md tells an operator to. */
+/** The lock, and each of four containers that may be there unknown, cost a turn. */
+const turns = 8;
+
+/** Runs an update until it is through, as docs/troubleshooting.md tells an operator to. */
 async function converge(site: Site, config: readonly string[]): Promise<void> {
   const { stack } = site;
-  for (let turn = 0; turn < 4; turn++) {
+  for (let turn = 0; turn < turns; turn++) {
     const { code, stdout, stderr } = await stack.run("up", "--yes", "--skip-preview", "--refresh", ...config);
     const said = `${stdout}${stderr}`;
     const inTheWay = /container name "\/?([^"]+)" is already in use/.exec(said)?.[1];
