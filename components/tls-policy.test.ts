@@ -43,7 +43,7 @@ for (const [name, policy] of Object.entries(tlsPolicies)) {
     });
 
     it("lets Postfix read key and chain from one file, and show no certificate to others", () => {
-      assert.equal(postfix.get("smtpd_tls_chain_files"), "/etc/ssl/mail/keychain.pem");
+      assert.equal(postfix.get("smtpd_tls_chain_files"), "/run/vectis/certs/keychain.pem");
       for (const key of postfix.keys()) assert.doesNotMatch(key, /^smtp_tls_(cert|key|chain)/);
     });
   });

@@ -92,6 +92,9 @@ export function traefikTlsOptions(policy: TlsPolicy) {
   };
 }
 
+/** Where both daemons read their certificate: the checked copy that the follower makes of the published generation. */
+const certificateFolder = "/run/vectis/certs";
+
 /** Path of the OpenSSL file in the containers of Postfix and Dovecot. */
 export const opensslPath = { postfix: "/etc/postfix/openssl.cnf", dovecot: "/run/vectis/openssl.cnf" } as const;
 
@@ -120,7 +123,7 @@ export function postfixTls(policy: TlsPolicy): [string, string][] {
   const [floor, relayFloor] = [`>=TLSv${policy.minVersion}`, `>=TLSv${relayMinVersion}`];
   return [
     // One file: key, leaf, chain. Two files are a race that Postfix's TLS_README warns of.
-    ["smtpd_tls_chain_files", "/etc/ssl/mail/keychain.pem"],
+    ["smtpd_tls_chain_files", `${certificateFolder}/keychain.pem`],
     ["smtpd_tls_security_level", "may"],
     ["smtpd_tls_auth_only", "yes"],
     // Where TLS is optional: port 25. Submission requires it and takes the next one.
@@ -155,7 +158,7 @@ export function dovecotTls(policy: TlsPolicy): [string, string][] {
     ["ssl_cipher_list", opensslCiphers(policy)],
     ["ssl_curve_list", policy.groups.join(":")],
     ["ssl_server_prefer_ciphers", "client"],
-    ["ssl_server_cert_file", "/etc/ssl/mail/fullchain.pem"],
-    ["ssl_server_key_file", "/etc/ssl/mail/privkey.pem"],
+    ["ssl_server_cert_file", `${certificateFolder}/fullchain.pem`],
+    ["ssl_server_key_file", `${certificateFolder}/privkey.pem`],
   ];
 }

@@ -1,56 +1,82 @@
 # shellcheck shell=sh
-# What every certificate follower shares: notice that `current` was switched, check the pair, make the daemon take it,
-# prove by handshake that it is served, and try again until it is. Sourced by a daemon's own `follower`, which defines
-#   take_up       asks the daemon to use the current generation, as gently as it can
+# What every certificate follower shares: notice that `current` was switched, take a copy and check it, make the daemon
+# take that up, prove by handshake that it is served, and try again until it is. The daemon reads the copy alone, so what
+# happens to the volume later cannot hurt it. Sourced by an entrypoint, which calls
+#   first_copy    before the daemon starts
+# and by a daemon's own `follower`, which defines
+#   take_up       asks the daemon to use the copy, as gently as it can
 #   take_up_hard  the fallback when a handshake still shows the old certificate
 # and ends in
 #   follow DAEMON PORT[/STARTTLS-PROTOCOL]…   the daemon's name for the log, its TLS ports on 127.0.0.1
 # The certificate contract is described in docs/certificates.md.
 
 certs=/etc/ssl/mail
+own=/run/vectis
+copy=$own/certs    # what the daemon reads: a link, switched by one rename
 state=/run/follower
-poll=0.2           # seconds between two looks at `current`; a look costs about 1 ms of CPU
-recheck=150        # looks between two handshakes while nothing changes (30 s and a little)
-mkdir -p "$state"
+recheck=30         # seconds between two handshakes while nothing changes
 
 log() { echo "follower: $*"; }
 
-fingerprint() { openssl x509 -noout -fingerprint -sha256 2>/dev/null; }
-
-# served PORT[/PROTOCOL]: fingerprint of the leaf that the daemon serves there; empty when it serves none.
-served() {
-  set -- "${1%%/*}" "${1#*/}"
-  if [ "$1" = "$2" ]; then
-    timeout 5 openssl s_client -connect "127.0.0.1:$1" </dev/null 2>/dev/null | fingerprint
-  else
-    timeout 5 openssl s_client -connect "127.0.0.1:$1" -starttls "$2" </dev/null 2>/dev/null | fingerprint
-  fi
+# hold GENERATION [even-expired]: makes `copy` a copy of it if that is whole, and says in `why` when it is not.
+# Leaves the body of the leaf's PEM text in `leaf`. What is checked is the copy: the volume may change at any moment.
+hold() {
+  case $(readlink "$copy") in certs.a) next=certs.b ;; *) next=certs.a ;; esac
+  rm -rf "${own:?}/$next"
+  mkdir -m 0700 "$own/$next"
+  why='a file is missing'
+  cp "$certs/$1/fullchain.pem" "$certs/$1/privkey.pem" "$certs/$1/keychain.pem" "$own/$next/" 2>/dev/null || return 1
+  facts=$(openssl x509 -noout -pubkey -checkend 0 -in "$own/$next/fullchain.pem" 2>/dev/null)
+  expired=$?
+  [ -n "$facts" ] || { why='unreadable certificate'; return 1; }
+  [ "$expired" -eq 0 ] || [ "${2:-}" = even-expired ] || { why='expired certificate'; return 1; }
+  key=$(openssl pkey -pubout -in "$own/$next/privkey.pem" 2>/dev/null) || { why='unreadable key'; return 1; }
+  case $facts in *"$key"*) ;; *) why='the key does not belong to the certificate'; return 1 ;; esac
+  cat "$own/$next/privkey.pem" "$own/$next/fullchain.pem" | cmp -s - "$own/$next/keychain.pem" ||
+    { why='keychain.pem is not key and chain'; return 1; }
+  leaf=$(cat "$own/$next/fullchain.pem")
+  leaf=${leaf#*-----BEGIN CERTIFICATE-----}
+  leaf=${leaf%%-----END CERTIFICATE-----*}
+  ln -sfn "$next" "$copy.new"
+  mv -T "$copy.new" "$copy"
 }
 
-# usable GENERATION: says why not, when not. -checkend is asked for its own exit status: behind a pipe it would be lost.
-usable() {
-  openssl x509 -noout -checkend 0 -in "$1/fullchain.pem" >/dev/null 2>&1 || { echo "expired or unreadable certificate"; return 1; }
-  leaf=$(openssl x509 -noout -pubkey -in "$1/fullchain.pem" 2>/dev/null) || { echo "unreadable certificate"; return 1; }
-  key=$(openssl pkey -pubout -in "$1/privkey.pem" 2>/dev/null) || { echo "unreadable key"; return 1; }
-  [ "$leaf" = "$key" ] || { echo "the key does not belong to the certificate"; return 1; }
-  [ "$(fingerprint <"$1/fullchain.pem")" = "$(fingerprint <"$1/keychain.pem")" ] || { echo "keychain.pem holds another certificate"; return 1; }
+# first_copy DAEMON: waits for a whole generation, the current one if it can be. An expired one is better than none.
+first_copy() {
+  mkdir -p "$own"
+  told=
+  while :; do
+    for generation in "$(readlink "$certs/current")" $(cd "$certs" && ls -rd generations/[0-9]* 2>/dev/null); do
+      hold "$generation" even-expired && return
+    done
+    [ "$told" ] || { echo "$1: waiting for the first certificate in $certs"; told=1; }
+    sleep 0.1
+  done
+}
+
+# served PORT[/PROTOCOL]: what the daemon shows of its certificates there; empty when it serves none.
+served() {
+  case $1 in
+    */*) timeout 5 openssl s_client -connect "127.0.0.1:${1%%/*}" -starttls "${1#*/}" </dev/null 2>/dev/null ;;
+    *) timeout 5 openssl s_client -connect "127.0.0.1:$1" </dev/null 2>/dev/null ;;
+  esac
+}
+
+# missing: the ports that do not serve the copy, all asked at the same time.
+missing() {
+  for port in $ports; do
+    { case $(served "$port") in *"$leaf"*) ;; *) printf ' %s' "${port%%/*}" ;; esac } &
+  done
+  wait
 }
 
 # superseded GENERATION: whether `current` has moved on; what is left to do is then another generation's.
 superseded() { [ "$(readlink "$certs/current")" != "$1" ]; }
 
-# missing GENERATION: the ports that do not serve it.
-missing() {
-  want=$(fingerprint <"$certs/$1/fullchain.pem")
-  for port in $ports; do
-    [ "$(served "$port")" = "$want" ] || printf ' %s' "${port%%/*}"
-  done
-}
-
 # await GENERATION TRIES: looks again, up to TRIES times, until every port serves it; leaves the rest in `left`.
 await() {
   tries=$2
-  while left=$(missing "$1") && [ -n "$left" ]; do
+  while left=$(missing) && [ -n "$left" ]; do
     tries=$((tries - 1))
     [ "$tries" -gt 0 ] || return 1
     superseded "$1" && return 1
@@ -66,7 +92,7 @@ report() {
 
 # adopt GENERATION: 0 when every port serves it.
 adopt() {
-  if ! why=$(usable "$certs/$1"); then
+  if [ "$1" != "$taken" ] && ! hold "$1"; then
     log "$1 refused, $daemon keeps what it serves: $why"
     return 1
   fi
@@ -85,13 +111,23 @@ adopt() {
   return 1
 }
 
+# switched GENERATION SECONDS: returns when `current` names another one, at the latest after SECONDS. Perl looks fifty
+# times a second for less than a shell's loop spends on looking once. No inotify: network file systems do not have it.
+switched() {
+  # shellcheck disable=SC2016
+  perl -e 'my ($link, $old, $seconds) = @ARGV;
+    for (1 .. 50 * $seconds) { last if (readlink($link) // "") ne $old; select undef, undef, undef, 0.02 }' \
+    "$certs/current" "$1" "$2" &
+  wait $!
+}
+
 follow() {
   daemon=$1
   shift
   ports=$*
   taken=
-  looks=0
   pause=1
+  mkdir -p "$state"
   trap 'exit 0' TERM
   # A daemon that still starts serves nothing yet; a reload now would race with its start.
   tries=100
@@ -103,23 +139,19 @@ follow() {
     now=$(readlink "$certs/current") || now=
     if [ -z "$now" ]; then
       report waiting none
-    elif [ "$now" != "$taken" ] || [ "$looks" -ge "$recheck" ]; then
-      looks=0
-      if adopt "$now"; then
-        [ "$now" = "$taken" ] || log "$daemon serves $now on every port"
-        taken=$now
-        pause=1
-        report serving "$now"
-      elif superseded "$now"; then
-        taken=
-      else
-        taken=
-        report failing "$now"
-        sleep "$pause"
-        [ "$pause" -ge 30 ] || pause=$((pause * 2))
-      fi
+      switched '' "$recheck"
+    elif adopt "$now"; then
+      [ "$now" = "$taken" ] || log "$daemon serves $now on every port"
+      taken=$now
+      pause=1
+      report serving "$now"
+      switched "$now" "$recheck"
+    else
+      taken=
+      superseded "$now" && continue
+      report failing "$now"
+      switched "$now" "$pause"
+      [ "$pause" -ge 30 ] || pause=$((pause * 2))
     fi
-    looks=$((looks + 1))
-    sleep "$poll"
   done
 }
