@@ -5,7 +5,7 @@ import type { Summary } from "./statistics.ts";
 export interface Options {
   /** How often what takes its median of several runs is run. */
   readonly runs: number;
-  /** Renewals under load. */
+  /** Rotations under load. */
   readonly rotations: number;
   /** Numbers of domains to compare. */
   readonly domains: readonly number[];

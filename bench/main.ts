@@ -5,15 +5,16 @@ import { removeSites } from "../test/support/site.ts";
 import type { Benchmark, Options } from "./benchmark.ts";
 import { dns01 } from "./dns-01.ts";
 import { domains } from "./domains.ts";
+import { rotation } from "./rotation.ts";
 import { stack } from "./stack.ts";
 
-const benchmarks: Readonly<Record<string, Benchmark>> = { stack, "dns-01": dns01, domains };
+const benchmarks: Readonly<Record<string, Benchmark>> = { stack, rotation, "dns-01": dns01, domains };
 
 const usage = `Usage: bench [--only NAME,NAME] [--runs N] [--rotations N] [--domains N,N] [--json]
 
   --only NAME,NAME  of ${Object.keys(benchmarks).join(", ")} (default: all)
   --runs N          runs to take the median of (default: 3)
-  --rotations N     renewals under load (default: 20)
+  --rotations N     rotations under load, and a quarter as many for each other way (default: 40)
   --domains N,N     numbers of domains to compare (default: 1,10,100)
   --json            JSON only
 `;
@@ -25,7 +26,7 @@ function chosen(args: readonly string[]) {
     options: {
       only: { type: "string", default: Object.keys(benchmarks).join(",") },
       runs: { type: "string", default: "3" },
-      rotations: { type: "string", default: "20" },
+      rotations: { type: "string", default: "40" },
       domains: { type: "string", default: "1,10,100" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },

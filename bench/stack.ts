@@ -1,24 +1,20 @@
-// A stack as it comes: the first start, updates without changes, rotations under load, sizes.
+// A stack as it comes: the first start, updates without changes, renewals, sizes.
 import { table } from "../cli/table.ts";
-import { mailServices } from "../cli/verdict.ts";
-import { ImapSession, SmtpSession } from "../test/support/clients.ts";
 import { docker, inspect } from "../test/support/docker.ts";
-import { HandshakeLoad } from "../test/support/load.ts";
-import { alice, bob, roles, Site, type Role } from "../test/support/site.ts";
-import { until } from "../test/support/wait.ts";
+import { roles, Site, type Role } from "../test/support/site.ts";
 import { secondsTable, type Benchmark, type Progress } from "./benchmark.ts";
 import { inTurns, withEmptyProgram, type Updates } from "./no-op.ts";
 import { summarise, timed, type Summary } from "./statistics.ts";
 
-export const stack: Benchmark = async ({ runs, rotations: count }, progress) => {
+export const stack: Benchmark = async ({ runs }, progress) => {
   const { site, result: firstStart } = await measureFirstStart(runs, progress);
   await site.healthy();
   const sizes = await measureSizes(site);
   const updates = await measureUpdates(site, runs + 2, progress);
-  const rotations = await measureRotations(site, count, progress);
+  const renewal = await measureRenewals(site, runs, progress);
   await site.remove();
   return {
-    data: { firstStart, updates, rotations, sizes },
+    data: { firstStart, updates, renewal, sizes },
     text: [
       secondsTable([
         ["up without changes", updates.up.stack],
@@ -28,12 +24,8 @@ export const stack: Benchmark = async ({ runs, rotations: count }, progress) => 
         ["lab, images cached", firstStart.lab],
         ["first up, images cached", firstStart.up],
         ["first up to six verified ports", firstStart.sixPorts],
-        ["renewal by the guide's command", rotations.renewal],
-        ...rotations.delays.map(({ port, delay }) => [`published to served, port ${port}`, delay] as const),
-        ["published to served, last port", rotations.lastPort],
+        ["renewal by the guide's command", renewal],
       ]),
-      `${rotations.rotations} rotations: ${rotations.failedHandshakes} of ${rotations.handshakes} handshakes failed, ` +
-        `${rotations.lostSessions} of ${rotations.sessions} sessions lost`,
       table(
         ["Container", "Image MB", "Memory MiB"],
         sizes.map(({ role, image, memory }) => [role, image.toFixed(0), memory.toFixed(1)]),
@@ -83,89 +75,14 @@ async function measureFirstStart(
   }
 }
 
-interface Rotations {
-  readonly rotations: number;
-  /** Milliseconds from the switch of the symlink until the port no longer serves the old certificate. */
-  readonly delays: readonly { readonly port: number; readonly delay: Summary }[];
-  /** The slowest port of each rotation. */
-  readonly lastPort: Summary;
-  readonly handshakes: number;
-  readonly failedHandshakes: number;
-  readonly sessions: number;
-  readonly lostSessions: number;
-  /** Milliseconds of the guide's renewal command. */
-  readonly renewal: Summary;
-}
-
-/** Forced renewals under handshake load, with IDLE and submission sessions held open throughout. */
-async function measureRotations(site: Site, rotations: number, progress: Progress): Promise<Rotations> {
-  const target = await site.target();
-  const trust = { hostname: target.hostname, ca: target.ca ?? "" };
-  const { imaps, submission } = target.endpoints;
-  const idling = await Promise.all(
-    Array.from({ length: 4 }, async () => {
-      const session = await ImapSession.open(imaps, trust, bob);
-      return { session, idle: await session.idle() };
-    }),
-  );
-  const submitting = await Promise.all(
-    Array.from({ length: 2 }, async () => {
-      const session = await SmtpSession.startTls(submission, trust);
-      await session.login(alice);
-      return session;
-    }),
-  );
-  const load = new HandshakeLoad(target, { perPort: 2 });
-  const published: { serial: string; at: number }[] = [];
-  const renewals: number[] = [];
-  for (let rotation = 1; rotation <= rotations; rotation++) {
-    progress(`rotation ${rotation} of ${rotations}`);
-    const old = await site.publishedSerial();
-    renewals.push(await timed(() => site.forceRenewal()));
-    const serial = await until("a new certificate published", async () => {
-      const now = await site.publishedSerial();
-      return now !== old && now;
-    });
-    published.push({ serial, at: await site.publishedAt() });
-    await until("every port on it", () => Promise.resolve(load.portsServing(serial).length === mailServices.length));
-    // Submission servers hang up on a client that says nothing for five minutes (RFC 5321 §4.5.3.2.7).
-    await Promise.all(submitting.map((session) => session.command("NOOP").catch(() => undefined)));
+/** Milliseconds of the guide's renewal command, from its start to its end. */
+async function measureRenewals(site: Site, runs: number, progress: Progress): Promise<Summary> {
+  const times: number[] = [];
+  for (let run = 1; run <= runs; run++) {
+    progress(`renewal, run ${run} of ${runs}`);
+    times.push(await timed(() => site.forceRenewal()));
   }
-  await until("a second under load after the last rotation", () =>
-    Promise.resolve(Date.now() - (published.at(-1)?.at ?? 0) > 5_000),
-  );
-  await load.stop();
-
-  const alive = await Promise.all(
-    [
-      ...idling.map(async ({ session, idle }) => {
-        await idle.done();
-        await session.command("NOOP");
-        await session.logout();
-      }),
-      ...submitting.map(async (session) => {
-        await session.expect("250", "NOOP");
-        await session.quit();
-      }),
-    ].map((check) =>
-      check.then(
-        () => true,
-        () => false,
-      ),
-    ),
-  );
-  const delays = published.map(({ serial, at }) => load.delays(serial, at));
-  const ofPort = (port: number): number[] => delays.flatMap((byPort) => byPort.get(port) ?? []);
-  return {
-    rotations,
-    delays: mailServices.map(({ port }) => ({ port, delay: summarise(ofPort(port)) })),
-    lastPort: summarise(delays.map((byPort) => Math.max(...byPort.values()))),
-    handshakes: load.handshakes,
-    failedHandshakes: load.failures.length,
-    sessions: alive.length,
-    lostSessions: alive.filter((is) => !is).length,
-    renewal: summarise(renewals),
-  };
+  return summarise(times);
 }
 
 interface Size {

@@ -26,3 +26,18 @@ export async function timed(work: () => Promise<unknown>): Promise<number> {
   await work();
   return performance.now() - start;
 }
+
+export interface Percentiles {
+  readonly p50: number;
+  readonly p95: number;
+  readonly max: number;
+  readonly runs: number;
+}
+
+/** Nearest-rank percentiles. @throws when there are no values */
+export function percentiles(values: readonly number[]): Percentiles {
+  const sorted = [...values].sort((a, b) => a - b);
+  const rank = (share: number): number => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? NaN;
+  if (sorted.length === 0) throw new Error("nothing was measured");
+  return { p50: rank(0.5), p95: rank(0.95), max: rank(1), runs: sorted.length };
+}

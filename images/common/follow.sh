@@ -24,7 +24,7 @@ hold() {
   case $(readlink "$copy") in certs.a) next=certs.b ;; *) next=certs.a ;; esac
   rm -rf "${own:?}/$next"
   mkdir -m 0700 "$own/$next"
-  why='a file is missing'
+  why='a file is missing or cannot be copied'
   cp "$certs/$1/fullchain.pem" "$certs/$1/privkey.pem" "$certs/$1/keychain.pem" "$own/$next/" 2>/dev/null || return 1
   facts=$(openssl x509 -noout -pubkey -checkend 0 -in "$own/$next/fullchain.pem" 2>/dev/null)
   expired=$?
