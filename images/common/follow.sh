@@ -19,26 +19,35 @@ recheck=30         # seconds between two handshakes while nothing changes
 log() { echo "follower: $*"; }
 
 # hold GENERATION [even-expired]: makes `copy` a copy of it if that is whole, and says in `why` when it is not.
-# Leaves the body of the leaf's PEM text in `leaf`. What is checked is the copy: the volume may change at any moment.
+# What is checked is the copy: the volume may change at any moment.
 hold() {
-  case $(readlink "$copy") in certs.a) next=certs.b ;; *) next=certs.a ;; esac
-  rm -rf "${own:?}/$next"
-  mkdir -m 0700 "$own/$next"
+  next=$(mktemp -d "$copy.XXXXXX") # mode 0700
+  if ! checked "$@"; then
+    rm -rf "$next"
+    return 1
+  fi
+  ln -s "${next##*/}" "$next.link"
+  mv -T "$next.link" "$copy"
+}
+
+checked() {
   why='a file is missing or cannot be copied'
-  cp "$certs/$1/fullchain.pem" "$certs/$1/privkey.pem" "$certs/$1/keychain.pem" "$own/$next/" 2>/dev/null || return 1
-  facts=$(openssl x509 -noout -pubkey -checkend 0 -in "$own/$next/fullchain.pem" 2>/dev/null)
+  cp "$certs/$1/fullchain.pem" "$certs/$1/privkey.pem" "$certs/$1/keychain.pem" "$next/" 2>/dev/null || return 1
+  facts=$(openssl x509 -noout -pubkey -checkend 0 -in "$next/fullchain.pem" 2>/dev/null)
   expired=$?
   [ -n "$facts" ] || { why='unreadable certificate'; return 1; }
   [ "$expired" -eq 0 ] || [ "${2:-}" = even-expired ] || { why='expired certificate'; return 1; }
-  key=$(openssl pkey -pubout -in "$own/$next/privkey.pem" 2>/dev/null) || { why='unreadable key'; return 1; }
+  key=$(openssl pkey -pubout -in "$next/privkey.pem" 2>/dev/null) || { why='unreadable key'; return 1; }
   case $facts in *"$key"*) ;; *) why='the key does not belong to the certificate'; return 1 ;; esac
-  cat "$own/$next/privkey.pem" "$own/$next/fullchain.pem" | cmp -s - "$own/$next/keychain.pem" ||
+  cat "$next/privkey.pem" "$next/fullchain.pem" | cmp -s - "$next/keychain.pem" ||
     { why='keychain.pem is not key and chain'; return 1; }
-  leaf=$(cat "$own/$next/fullchain.pem")
-  leaf=${leaf#*-----BEGIN CERTIFICATE-----}
-  leaf=${leaf%%-----END CERTIFICATE-----*}
-  ln -sfn "$next" "$copy.new"
-  mv -T "$copy.new" "$copy"
+}
+
+# tidy: removes the copies before the last one, and what a follower that was killed left behind.
+tidy() {
+  for old in "$copy".*; do
+    [ "$old" = "$own/$(readlink "$copy")" ] || rm -rf "$old"
+  done
 }
 
 # first_copy DAEMON: waits for a whole generation, the current one if it can be. An expired one is better than none.
@@ -64,6 +73,7 @@ served() {
 
 # missing: the ports that do not serve the copy, all asked at the same time.
 missing() {
+  leaf=$(sed '/-----END CERTIFICATE-----/q' "$copy/fullchain.pem")
   for port in $ports; do
     { case $(served "$port") in *"$leaf"*) ;; *) printf ' %s' "${port%%/*}" ;; esac } &
   done
@@ -144,11 +154,13 @@ follow() {
       [ "$now" = "$taken" ] || log "$daemon serves $now on every port"
       taken=$now
       pause=1
+      tidy
       report serving "$now"
       switched "$now" "$recheck"
     else
       taken=
       superseded "$now" && continue
+      tidy
       report failing "$now"
       switched "$now" "$pause"
       [ "$pause" -ge 30 ] || pause=$((pause * 2))
