@@ -41,7 +41,7 @@ export type FromLoad =
   | { readonly kind: "first"; readonly port: number; readonly serial: string }
   | { readonly kind: "report"; readonly report: MailLoadReport };
 
-const moderate: MailLoadOptions = { perPort: 2, pause: 15, idling: 4, held: 2, submitEvery: 150 };
+const moderate: MailLoadOptions = { perPort: 2, pause: 25, idling: 4, held: 2, submitEvery: 150 };
 
 export class MailLoad {
   /** Handshakes so far; a moment old. */

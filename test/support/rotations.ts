@@ -67,7 +67,7 @@ export class FilesSite {
   }
 
   /**
-   * Rotates under load, each time as soon as every port has served the certificate before.
+   * Rotates under load, each time as soon as every port serves the certificate before, and its follower knows it.
    * @param takeUp called when a certificate is published, for daemons that are without their followers
    */
   async rotate(load: MailLoad, count: number, takeUp?: () => Promise<unknown>): Promise<Rotation[]> {
@@ -85,8 +85,18 @@ export class FilesSite {
         interval: 20,
       });
       rotations.push({ serial: pair.serial, publishedAt: await this.site.publishedAt() });
+      if (takeUp === undefined) await this.#settled();
     }
     return rotations;
+  }
+
+  /** Waits until both followers have proven what is published, and look out for the next one. */
+  async #settled(): Promise<void> {
+    for (const role of ["postfix", "dovecot"] as const) {
+      const script = 'read -r word generation </run/follower/status; echo "$word $generation"';
+      const serving = `serving ${await this.site.generation()}`;
+      await until(`${role}: ${serving}`, async () => (await this.site.exec(role, "sh", "-c", script)) === serving);
+    }
   }
 
   removeFiles(): void {
