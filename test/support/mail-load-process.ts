@@ -104,7 +104,9 @@ class Clients {
     const session = await SmtpSession.startTls(this.#target.endpoints.submission, this.#trust);
     await session.login(alice);
     let last: Promise<unknown> = Promise.resolve();
-    const timer = setInterval(() => (last = session.command("NOOP").catch(() => {})), keepAlive);
+    const timer = setInterval(() => {
+      last = session.command("NOOP").catch(() => {});
+    }, keepAlive);
     return async () => {
       clearInterval(timer);
       await last;

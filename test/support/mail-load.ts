@@ -60,9 +60,10 @@ export class MailLoad {
     const child = fork(new URL("mail-load-process.ts", import.meta.url), { serialization: "advanced" });
     let ready = (): void => {};
     const running = new Promise<void>((resolve) => (ready = resolve));
-    let finish = (_: MailLoadReport): void => {};
     const report = new Promise<MailLoadReport>((resolve, reject) => {
-      finish = resolve;
+      child.on("message", (message: FromLoad) => {
+        if (message.kind === "report") resolve(message.report);
+      });
       child.once("error", reject);
       child.once("exit", (code) => reject(new Error(`the load ended with code ${code}`)));
     });
@@ -78,7 +79,7 @@ export class MailLoad {
           load.#ports.set(message.serial, (load.#ports.get(message.serial) ?? new Set()).add(message.port));
           return;
         case "report":
-          return finish(message.report);
+          return;
       }
     });
     const start: ToLoad = { start: { target, options: { ...moderate, ...options } } };
