@@ -48,7 +48,7 @@ interface Outside {
   readonly command: string;
 }
 
-const others = (port: number): readonly number[] => [port + 1, port + 2, port + 3];
+const others = (port: number): readonly number[] => [port + 1, port + 2];
 
 const outside: readonly Outside[] = [
   {
@@ -69,11 +69,8 @@ const outside: readonly Outside[] = [
     port: 993,
     file: "run/vectis/dovecot.conf",
     change: (text, port) => {
-      const [pop3 = 0, lmtp = 0] = others(port);
-      return text
-        .replace("port = 993", `port = ${port}`)
-        .replace("port = 995", `port = ${pop3}`)
-        .replace("port = 24\n", `port = ${lmtp}\n`);
+      const [pop3 = 0] = others(port);
+      return text.replace("port = 993", `port = ${port}`).replace("port = 995", `port = ${pop3}`);
     },
     command: "dovecot -F -c /run/vectis/dovecot.conf",
   },

@@ -27,9 +27,11 @@ test("B3: a reload hangs up on nobody and meets no login process in the making",
   assert.equal(conf.match(/restart_request_count = unlimited/g)?.length, 2);
 });
 
-test("Postfix authenticates at an instance that has no protocol and no certificate", () => {
+test("Postfix authenticates and delivers at an instance that has no certificate, and so is never reloaded", () => {
   const auth = dovecotAuthConf();
-  assert.match(auth, /^protocols =$/m);
+  assert.match(auth, /^protocols = lmtp$/m);
+  assert.match(auth, /^service lmtp \{\s+inet_listener lmtp \{\s+port = 24\s/m);
+  assert.doesNotMatch(conf, /lmtp/);
   assert.match(auth, /^ssl = no$/m);
   assert.doesNotMatch(auth, /ssl_server/);
   assert.doesNotMatch(conf, /sasl/);

@@ -27,7 +27,14 @@ userdb passwd-file {
 }
 `;
 
-/** Configuration of the instance that serves IMAP, POP3 and LMTP; the one that a certificate reloads. */
+const mail = `mail_uid = ${vmail}
+mail_gid = ${vmail}
+mail_home = /srv/mail/%{user | domain}/%{user | username}
+mail_driver = maildir
+mail_path = ~/Maildir
+`;
+
+/** Configuration of the instance that serves IMAP and POP3; the one that a certificate reloads. */
 export function dovecotConf(config: DovecotConfig): string {
   const tls = dovecotTls(config.policy).map(([key, value]) => `${key} = ${value}\n`);
   // Login processes that live on and take many clients: faster, and none is forked in the moment of a reload.
@@ -47,7 +54,7 @@ export function dovecotConf(config: DovecotConfig): string {
   return `${versions}
 log_path = /dev/stderr
 hostname = ${config.hostname}
-protocols = imap pop3 lmtp
+protocols = imap pop3
 base_dir = /run/dovecot
 import_environment {
   OPENSSL_CONF = ${opensslPath.dovecot}
@@ -59,30 +66,29 @@ shutdown_clients = no
 
 auth_allow_cleartext = no
 ${users}
-mail_uid = ${vmail}
-mail_gid = ${vmail}
-mail_home = /srv/mail/%{user | domain}/%{user | username}
-mail_driver = maildir
-mail_path = ~/Maildir
-
-${login("imap", 993)}${login("pop3", 995)}service lmtp {
-  inet_listener lmtp {
-    port = 24
-  }
-}
-`;
+${mail}
+${login("imap", 993)}${login("pop3", 995)}`;
 }
 
-/** Configuration of the instance that only authenticates Postfix's clients; a certificate never touches it. */
+/**
+ * Configuration of the instance that serves Postfix: it authenticates its clients and takes its mail. A certificate never
+ * touches it, because a reload would refuse a delivery now and then, which Postfix tries again only minutes later.
+ */
 export function dovecotAuthConf(): string {
   return `${versions}
 log_path = /dev/stderr
 instance_name = auth
 base_dir = /run/dovecot-auth
-protocols =
+protocols = lmtp
 ssl = no
 
 ${users}
+${mail}
+service lmtp {
+  inet_listener lmtp {
+    port = 24
+  }
+}
 service auth {
   unix_listener ${saslFolder}/auth {
     mode = 0666
