@@ -18,6 +18,9 @@ recheck=30         # seconds between two handshakes while nothing changes
 
 log() { echo "follower: $*"; }
 
+# ssl …: openssl without the system's roots. Nothing here needs them, and reading them takes most of its time.
+ssl() { SSL_CERT_FILE=/dev/null SSL_CERT_DIR=/dev/null timeout 5 openssl "$@" 2>/dev/null; }
+
 # hold GENERATION [even-expired]: makes `copy` a copy of it if that is whole, and says in `why` when it is not.
 # What is checked is the copy: the volume may change at any moment.
 hold() {
@@ -33,11 +36,11 @@ hold() {
 checked() {
   why='a file is missing or cannot be copied'
   cp "$certs/$1/fullchain.pem" "$certs/$1/privkey.pem" "$certs/$1/keychain.pem" "$next/" 2>/dev/null || return 1
-  facts=$(openssl x509 -noout -pubkey -checkend 0 -in "$next/fullchain.pem" 2>/dev/null)
+  facts=$(ssl x509 -noout -pubkey -checkend 0 -in "$next/fullchain.pem")
   expired=$?
   [ -n "$facts" ] || { why='unreadable certificate'; return 1; }
   [ "$expired" -eq 0 ] || [ "${2:-}" = even-expired ] || { why='expired certificate'; return 1; }
-  key=$(openssl pkey -pubout -in "$next/privkey.pem" 2>/dev/null) || { why='unreadable key'; return 1; }
+  key=$(ssl pkey -pubout -in "$next/privkey.pem") || { why='unreadable key'; return 1; }
   case $facts in *"$key"*) ;; *) why='the key does not belong to the certificate'; return 1 ;; esac
   cat "$next/privkey.pem" "$next/fullchain.pem" | cmp -s - "$next/keychain.pem" ||
     { why='keychain.pem is not key and chain'; return 1; }
@@ -66,8 +69,8 @@ first_copy() {
 # served PORT[/PROTOCOL]: what the daemon shows of its certificates there; empty when it serves none.
 served() {
   case $1 in
-    */*) timeout 5 openssl s_client -connect "127.0.0.1:${1%%/*}" -starttls "${1#*/}" </dev/null 2>/dev/null ;;
-    *) timeout 5 openssl s_client -connect "127.0.0.1:$1" </dev/null 2>/dev/null ;;
+    */*) ssl s_client -connect "127.0.0.1:${1%%/*}" -starttls "${1#*/}" </dev/null ;;
+    *) ssl s_client -connect "127.0.0.1:$1" </dev/null ;;
   esac
 }
 
@@ -111,6 +114,7 @@ adopt() {
     await "$1" 1 && return 0
   fi
   take_up
+  sleep 0.1 # the daemon's own time: a look now would only take the processor from it
   await "$1" 10 && return 0
   superseded "$1" && return 1
   log "$1 is not served yet on$left, asking $daemon again with a reload"

@@ -1,4 +1,5 @@
 // The process of mail-load.ts: runs the clients, tells what is seen for the first time, and reports at the end.
+import { constants, setPriority } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { connect as connectTls, createSecureContext, type SecureContext } from "node:tls";
 import { smtpStartTls } from "../../cli/lines.ts";
@@ -179,6 +180,9 @@ class Clients {
     return seen;
   }
 }
+
+// Mail clients run on machines of their own: here they give way to the servers, which share the processor with them.
+setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 
 let clients: Clients | undefined;
 process.on("message", (message: ToLoad) => {
