@@ -3,17 +3,18 @@
 import { createHash, createPrivateKey } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { AcmeDriver, dnsRoots, type AcmePaths, type RunResult } from "./acme.ts";
+import { AcmeDriver, dnsRoots, type AcmePaths } from "./acme.ts";
 import { CaClient, type DirectoryAnswer, type RenewalInfo } from "./ca.ts";
 import { diagnose, type Trouble } from "./causes.ts";
+import { CaClock } from "./ca-clock.ts";
 import { CloudflareClient } from "./cloudflare.ts";
 import {
   nextOrderAt,
   renewalReason,
   type Candidate,
   type Decision,
+  type Leaves,
   type ProfileFacts,
-  type Renewal,
   type Suggestion,
 } from "./decide.ts";
 import { DnsChallenge } from "./dns-challenge.ts";
@@ -22,18 +23,17 @@ import type { Origin } from "./generations.ts";
 import { capital, day, duration } from "./journal.ts";
 import { Duplicates } from "./duplicates.ts";
 import { orderNames } from "./names.ts";
-import { tryRoute } from "./route.ts";
+import { came, leavesOf, missingOf, troubleOf, type OrderRuns, type StoredLeaves } from "./outcome.ts";
+import { challengesArrive } from "./route.ts";
 import { caPollInterval, connectionBackoff, passed, renewalInfoInterval } from "./schedule.ts";
 import type { AcmeSource as AcmeSettings } from "./settings.ts";
 import type { Reading, Source, SourceStatus, Surroundings } from "./source.ts";
 import { StateFile } from "./state.ts";
-import { iso, type RenewalStatus } from "./status.ts";
+import { iso, renewalStatus } from "./status.ts";
 import { publicKeySha256, type Finding } from "./validate.ts";
 
 /** How long a CA's word that it knows the account outweighs its not knowing the certificate. */
 const SUSPICION_PAUSE = 60 * 60 * 1000;
-/** How far this clock may be from the CA's before it is worth a word. */
-const CLOCK_TOLERANCE = 5 * 60 * 1000;
 /** When a certificate's window is asked for after it was issued by a public CA. */
 const FIRST_POLL = 60 * 1000;
 
@@ -42,6 +42,7 @@ export class AcmeSource implements Source {
   readonly title: string;
   readonly offer = "What acme.sh has stored";
   readonly keyType: string;
+  readonly rsaKeyType: string | undefined;
   publicKeySha256: string | undefined;
   private readonly settings: AcmeSettings;
   private readonly names: readonly string[];
@@ -58,13 +59,12 @@ export class AcmeSource implements Source {
   private job: Promise<void> | undefined;
   private ordering = false;
   private accountDue = true;
-  /** SHA-256 of the usable leaf in the store while no order was running; empty if there was none. */
-  private stored = "";
+  /** SHA-256 of the usable leaves in the store while no order was running; empty if there was none. */
+  private stored = { leaf: "", rsa: "" };
   private answers: boolean | undefined;
   private checkedAt = 0;
   private pollAt = 0;
-  /** Certificates carry the CA's time: by a clock of ours that is far ahead, each new one would be due at once. */
-  clockOffset = 0;
+  private readonly caClock: CaClock;
   private connectionAttempts = 0;
   private connectAt = 0;
   private trusted = { leaf: "", until: 0 };
@@ -76,6 +76,8 @@ export class AcmeSource implements Source {
     this.origin = { source: "acme", directory: settings.directory };
     this.title = settings.directory;
     this.keyType = settings.keyType;
+    this.rsaKeyType = settings.rsaKeyType;
+    this.caClock = new CaClock(around.journal);
     // Roots of one's own: a CA of one's own.
     this.publicCa = settings.caBundle === undefined;
     this.driver = new AcmeDriver(settings, names, paths, (line) => this.journal.log(`acme.sh: ${line}`));
@@ -110,6 +112,14 @@ export class AcmeSource implements Source {
     return { wanted: this.settings.profile ?? "", leaf: seenLeaf, named: profile };
   }
 
+  get rsaOwed(): boolean {
+    return this.state.value.rsaOwed;
+  }
+
+  get clockOffset(): number {
+    return this.caClock.offset;
+  }
+
   get caAnswers(): boolean {
     return this.answers === true;
   }
@@ -127,17 +137,19 @@ export class AcmeSource implements Source {
     const key = this.driver.givenKey();
     this.publicKeySha256 = key === undefined ? undefined : publicKeySha256(createPrivateKey(key));
     this.state = this.remembered();
-    const { keyType, profile } = this.settings;
+    const { keyType, rsaKeyType, profile } = this.settings;
     const wishes = [
       this.names,
       keyType,
       ...(key === undefined ? [] : [this.publicKeySha256]),
       ...(profile === undefined ? [] : [{ profile }]),
+      ...(rsaKeyType === undefined ? [] : [{ rsaKeyType }]),
     ];
     const wanted = createHash("sha256").update(JSON.stringify(wishes)).digest("hex");
-    this.duplicates = new Duplicates(this.settings.directory, this.names, this.around, this.state);
+    this.duplicates = new Duplicates(this.settings, this.names, this.around, this.state);
     const { value } = this.state;
-    if (value.wanted !== wanted) this.state.update({ wanted, failures: 0, interruptions: 0, ordering: false });
+    if (value.wanted !== wanted)
+      this.state.update({ wanted, failures: 0, interruptions: 0, ordering: false, rsaOwed: false });
     else if (value.ordering) this.state.update({ ordering: false, interruptions: value.interruptions + 1 });
     // Always there, so that the other side sees the first change as one.
     this.around.https.setEpoch(this.around.https.epoch());
@@ -157,9 +169,9 @@ export class AcmeSource implements Source {
   /** A new account URL means that the CA had forgotten the account, whoever registered it again. */
   observe(candidate: Candidate): void {
     if (candidate.kind === "busy") return;
-    const leaf = candidate.kind === "usable" ? candidate.leaf.sha256 : "";
-    this.stored = leaf;
-    this.duplicates?.observe(candidate.kind === "usable" ? candidate.leaf : undefined);
+    this.stored = leavesOf(candidate);
+    const { leaf } = this.stored;
+    this.duplicates?.observe(candidate.kind === "usable" ? [candidate.leaf, candidate.rsa] : []);
     const { accountUrl, seenLeaf, forgotten } = this.state.value;
     const url = leaf === seenLeaf && accountUrl !== "" && !this.accountDue ? accountUrl : this.driver.accountUrl();
     this.accountDue = false;
@@ -208,7 +220,7 @@ export class AcmeSource implements Source {
     const held = this.duplicates?.held(order) ?? 0;
     const mayOrder = order !== undefined && backedOff && now >= held && passed(this.waitsUntil, now);
     const job =
-      this.dns?.tidy() ?? (mayOrder ? this.order(order.why) : passed(this.pollAt, now) ? this.askCa() : undefined);
+      this.dns?.tidy() ?? (mayOrder ? this.order(order) : passed(this.pollAt, now) ? this.askCa() : undefined);
     this.job = job
       ?.catch((error: unknown) => {
         const { cause, advice } = this.diagnose(error instanceof Error ? error.message : String(error));
@@ -253,7 +265,7 @@ export class AcmeSource implements Source {
     this.answers = answer.kind === "answers";
     this.checkedAt = this.around.clock();
     if (answer.kind === "answers") {
-      this.compareClocks(answer.time);
+      this.caClock.compare(this.checkedAt, answer.time);
       this.journal.settle("ca");
       if (before === false) {
         this.journal.log("The CA answers again.");
@@ -272,57 +284,41 @@ export class AcmeSource implements Source {
     return false;
   }
 
-  /** A clock that is wrong makes good certificates look expired or not yet valid, here and for others. */
-  private compareClocks(time: number | undefined): void {
-    const off = time === undefined ? 0 : this.checkedAt - time;
-    this.clockOffset = Math.abs(off) <= CLOCK_TOLERANCE ? 0 : -off;
-    if (this.clockOffset === 0) return this.journal.settle("clock");
-    const cause = `this machine's clock is ${duration(Math.abs(off))} ${off > 0 ? "ahead of" : "behind"} the CA's`;
-    const advice = "set the clock of the Docker host, and keep it right by NTP (`timedatectl set-ntp true`)";
-    this.journal.fail("clock", cause, advice);
-    // Without the number, which changes with every look.
-    const what = `This machine's clock is ${off > 0 ? "ahead of" : "behind"} the CA's by more than 5 minutes`;
-    this.journal.say("clock", `${what}: certificates may look expired, or not valid yet. What to do: ${advice}.`);
-  }
-
-  private async order(why: string): Promise<void> {
+  private async order({ why, leaves }: NonNullable<Decision["order"]>): Promise<void> {
     if (this.driver.busy()) return;
     const { journal, settings, names, clockOffset } = this;
     const answer = await this.ca.directory();
     if (!this.heard(answer)) return this.postpone(answer.kind === "silent" ? answer.retryAfter : undefined);
     // By the CA's clock it may not be due at all: the next pass decides.
-    if (Math.abs(this.clockOffset - clockOffset) > CLOCK_TOLERANCE) return;
-    if (settings.challengeRoute !== undefined) {
-      const route = await tryRoute(settings.challengeRoute, names, settings.httpPort);
-      if (route.kind === "busy") return;
-      if (route.kind === "closed") {
-        const { host, port } = settings.challengeRoute;
-        const advice = `see whether ${host} runs and what its log says (\`docker ps\`, \`docker logs\`)`;
-        journal.fail("route", `challenges do not arrive: ${route.cause}`, advice);
-        journal.say(
-          "route",
-          `Challenges would not arrive: ${host}:${port} does not pass them on (${route.cause}). ${this.stillWorks()} ` +
-            "No order is placed until they do, because each failure counts at the CA; tried again every few seconds. " +
-            `What to do: ${advice}.`,
-        );
-        return this.postpone(undefined);
-      }
-      journal.settle("route");
-    }
+    if (!this.caClock.near(clockOffset)) return;
+    const route = await challengesArrive(settings, names, journal, this.stillWorks());
+    if (route === "busy") return;
+    if (route === "closed") return this.postpone(undefined);
     this.connectionAttempts = 0;
     if (this.dns !== undefined && !(await this.dns.admits(this.stillWorks()))) return;
     if (this.stopping) return;
     this.ordering = true;
     this.around.taken();
-    journal.log(`A certificate is ordered for ${orderNames(names).join(", ")}: ${why}.`);
+    const what = leaves === "rsa" ? "An RSA certificate" : "A certificate";
+    journal.log(`${what} is ordered for ${orderNames(names).join(", ")}: ${why}.`);
     const startedAt = this.around.clock();
     const before = this.stored;
     this.state.update({ ordering: true, lastStartAt: startedAt });
-    const result = await this.driver.order();
+    const runs = await this.runOrders(leaves);
     this.ordering = false;
     // Given up on request: neither a failure nor an interruption.
     if (this.stopping) return this.state.update({ ordering: false });
-    this.settleOrder(result, startedAt, before);
+    this.settleOrder(runs, startedAt, before);
+  }
+
+  /** One certificate after the other; the RSA one only if the first one came. */
+  private async runOrders(leaves: Leaves): Promise<OrderRuns> {
+    const leaf = leaves === "rsa" ? undefined : await this.driver.order();
+    if (this.rsaKeyType === undefined || leaf?.ok === false || this.stopping) return { leaf };
+    // Also if certd ends now: a later order is then for this one alone.
+    this.state.update({ rsaOwed: true });
+    this.journal.log(`An RSA certificate is ordered beside it.`);
+    return { leaf, rsa: await this.driver.orderRsa() };
   }
 
   /** The CA or the way to it is not there: not a failed order, tried again soon. */
@@ -333,13 +329,15 @@ export class AcmeSource implements Source {
     this.connectAt = this.around.clock() + Math.max(wait, asked);
   }
 
-  private settleOrder(result: RunResult, startedAt: number, before: string): void {
+  private settleOrder(runs: OrderRuns, startedAt: number, before: StoredLeaves): void {
     const now = this.around.clock();
     this.journal.settle("work");
     const candidate = this.around.candidate();
-    const fresh = candidate.kind === "usable" && candidate.leaf.sha256 !== before;
+    const after = leavesOf(candidate);
+    if (came("rsa", before, after)) this.state.update({ rsaOwed: false });
+    const missing = missingOf(runs, before, after);
     // What is stored counts, not the exit code.
-    if (fresh) {
+    if (missing === undefined) {
       const lastOrder = { at: now, ok: true, cause: "", advice: "" };
       this.state.update({ ordering: false, failures: 0, interruptions: 0, forgotten: "", lastOrder });
       this.journal.settle("order");
@@ -348,14 +346,10 @@ export class AcmeSource implements Source {
       this.pollAt = now + (this.publicCa ? FIRST_POLL : caPollInterval(false, false, undefined));
       return;
     }
-    const refused = candidate.kind === "refused" ? candidate.findings.map(({ message }) => message).join(" ") : "";
-    const { cause, advice, retryAt }: Trouble = result.ok
-      ? {
-          code: "unknown",
-          cause: `the result cannot be used: ${refused || "it is what was there before"}`,
-          advice: "read the lines above this one in the log",
-        }
-      : this.diagnose(result.output);
+    // Seen here: that the first one came does not undo the failure of the second.
+    if (came("leaf", before, after))
+      this.state.update({ seenLeaf: after.leaf, profile: this.driver.profile(), forgotten: "" });
+    const { cause, advice, retryAt } = troubleOf(missing, runs, candidate, (text) => this.diagnose(text));
     const failures = this.state.value.failures + 1;
     const lastOrder = { at: now, ok: false, cause, advice };
     const attempts = { failures, lastFailureAt: now, retryAt: retryAt ?? 0 };
@@ -446,9 +440,4 @@ export class AcmeSource implements Source {
       },
     };
   }
-}
-
-function renewalStatus({ at, basis, suggestion }: Renewal): RenewalStatus {
-  const window = suggestion && { start: iso(suggestion.window.start), end: iso(suggestion.window.end) };
-  return { at: iso(at), basis, window: window ?? null, explanationUrl: suggestion?.explanationUrl || null };
 }

@@ -10,11 +10,11 @@ import type { Zones } from "./dns-challenge.ts";
 import { replaceFile } from "./files.ts";
 import { orderNames } from "./names.ts";
 import type { AcmeSource } from "./settings.ts";
-import { keyTypeOf, type Pair } from "./validate.ts";
+import { keyTypeOf, type Bundle, type Pair } from "./validate.ts";
 
 /** What acme.sh's home holds for the hostname. */
 export type StoreReading =
-  | { readonly kind: "stored"; readonly pair: Pair }
+  | { readonly kind: "stored"; readonly pair: Bundle }
   | { readonly kind: "empty" }
   /** Someone is ordering right now: whatever lies there may be half written. */
   | { readonly kind: "busy" };
@@ -44,15 +44,16 @@ export function confValue(conf: string, key: string): string {
  * acme.sh's own configuration of a certificate, as an order wants it; the rest of `before` stays. Every order is a
  * renewal then, whatever changed: the key stays, and it is the same command that a person would type. Also taken out:
  * "not due", the leftovers of an order, and API tokens, which acme.sh keeps in clear where it is given one.
+ * @param keyType of the certificate, for example `ec-256` or `rsa-2048`
  */
-export function orderConf(before: string, source: AcmeSource, names: readonly string[]): string {
+export function orderConf(before: string, source: AcmeSource, names: readonly string[], keyType: string): string {
   const [first = "", ...others] = orderNames(names);
   const wanted: Readonly<Record<string, string>> = {
     Le_Domain: first,
     Le_Alt: others.join(",") || "no",
     Le_Webroot: source.challenge === "dns-01" ? "dns_vectis" : "no",
     Le_API: source.directory,
-    Le_Keylength: source.keyType,
+    Le_Keylength: keyType.replace(/^rsa-/, ""),
     Le_ExtKeyUse: "serverAuth",
     Le_HTTPPort: String(source.httpPort),
     ...(source.profile === undefined ? {} : { Le_Certificate_Profile: source.profile }),
@@ -65,6 +66,16 @@ export function orderConf(before: string, source: AcmeSource, names: readonly st
   );
   const lines = Object.entries(wanted).map(([key, value]) => `${key}='${value}'\n`);
   return [before.replace(gone, ""), ...lines].join("");
+}
+
+/** Where acme.sh keeps one certificate, and with which key. */
+interface Shelf {
+  readonly folder: string;
+  readonly keyType: string;
+  /** What acme.sh has to be told to find it. */
+  readonly options: readonly string[];
+  /** Path of the PEM key to order with; `undefined`: acme.sh makes one. */
+  readonly keyFile?: string | undefined;
 }
 
 export interface AcmePaths {
@@ -100,8 +111,26 @@ export class AcmeDriver {
     return this.names[0] ?? "";
   }
 
-  private get folder(): string {
-    return join(this.home, `${this.hostname}_ecc`);
+  private get first(): Shelf {
+    const { keyType, keyFile } = this.source;
+    return { folder: join(this.home, `${this.hostname}_ecc`), keyType, options: [], keyFile };
+  }
+
+  /** Not beside the first one: of two certificates for one name in one place a person's `--renew` would take the RSA one. */
+  private get rsa(): Shelf | undefined {
+    const { rsaKeyType } = this.source;
+    if (rsaKeyType === undefined) return undefined;
+    const certHome = join(this.home, "rsa");
+    return { folder: join(certHome, this.hostname), keyType: rsaKeyType, options: ["--cert-home", certHome] };
+  }
+
+  private get shelves(): Shelf[] {
+    return [this.first, ...(this.rsa === undefined ? [] : [this.rsa])];
+  }
+
+  /** A file that acme.sh names after the host. */
+  private file({ folder }: Shelf, extension: "conf" | "csr" | "key"): string {
+    return join(folder, `${this.hostname}.${extension}`);
   }
 
   private get lock(): string {
@@ -141,11 +170,13 @@ export class AcmeDriver {
 
   /** A person's renewal takes the challenge that is configured now, not that of the last order. */
   private adoptChallenge(): void {
-    const conf = join(this.folder, `${this.hostname}.conf`);
-    if (!existsSync(conf) || this.busy()) return;
-    const wanted = confValue(orderConf("", this.source, this.names), "Le_Webroot");
-    if (confValue(readFileSync(conf, "utf8"), "Le_Webroot") !== wanted)
-      this.rewriteConf(conf, (before) => orderConf(before, this.source, this.names));
+    for (const shelf of this.shelves) {
+      const conf = this.file(shelf, "conf");
+      if (!existsSync(conf) || this.busy()) continue;
+      const wanted = confValue(orderConf("", this.source, this.names, shelf.keyType), "Le_Webroot");
+      if (confValue(readFileSync(conf, "utf8"), "Le_Webroot") !== wanted)
+        this.rewriteConf(conf, (before) => orderConf(before, this.source, this.names, shelf.keyType));
+    }
   }
 
   /** Zone ids by zone name; `.` stands for every name. */
@@ -180,7 +211,7 @@ export class AcmeDriver {
 
   /** What is stored. Cheap when nothing changed; reads under a shared lock, so never half an order. */
   read(): StoreReading {
-    const files = ["fullchain.cer", `${this.hostname}.key`].map((file) => join(this.folder, file));
+    const files = this.shelves.flatMap((shelf) => [join(shelf.folder, "fullchain.cer"), this.file(shelf, "key")]);
     const key = files
       .map((file) => {
         const stat = statSync(file, { throwIfNoEntry: false });
@@ -193,9 +224,16 @@ export class AcmeDriver {
       encoding: "utf8",
     });
     if (result.status !== 0) return { kind: "busy" };
-    const [fullchain = "", privkey = ""] = result.stdout.split("\0");
-    const found = fullchain !== "" && privkey !== "";
-    const reading: StoreReading = found ? { kind: "stored", pair: { fullchain, privkey } } : { kind: "empty" };
+    const texts = result.stdout.split("\0");
+    const pairAt = (index: number): Pair | undefined => {
+      const [fullchain = "", privkey = ""] = texts.slice(index);
+      return fullchain === "" || privkey === "" ? undefined : { fullchain, privkey };
+    };
+    const [pair, rsa] = [pairAt(0), this.rsa && pairAt(2)];
+    const reading: StoreReading =
+      pair === undefined
+        ? { kind: "empty" }
+        : { kind: "stored", pair: { ...pair, ...(rsa === undefined ? {} : { rsa }) } };
     this.cached = { key, reading };
     return reading;
   }
@@ -210,7 +248,7 @@ export class AcmeDriver {
 
   /** The profile that acme.sh's own configuration of the certificate names; empty: none. */
   profile(): string {
-    const conf = join(this.folder, `${this.hostname}.conf`);
+    const conf = this.file(this.first, "conf");
     return existsSync(conf) ? confValue(readFileSync(conf, "utf8"), "Le_Certificate_Profile") : "";
   }
 
@@ -239,12 +277,21 @@ export class AcmeDriver {
    * @throws if the configured key cannot be read
    */
   order(): Promise<RunResult> {
-    mkdirSync(this.folder, { recursive: true, mode: 0o700 });
-    this.putKey();
-    const conf = join(this.folder, `${this.hostname}.conf`);
-    this.rewriteConf(conf, (before) => orderConf(before, this.source, this.names));
+    return this.orderFor(this.first);
+  }
+
+  /** The same for the RSA certificate beside it. @throws if none is configured */
+  orderRsa(): Promise<RunResult> {
+    if (this.rsa === undefined) throw new Error("no RSA certificate is configured");
+    return this.orderFor(this.rsa);
+  }
+
+  private orderFor(shelf: Shelf): Promise<RunResult> {
+    mkdirSync(shelf.folder, { recursive: true, mode: 0o700 });
+    this.putKey(shelf);
+    this.rewriteConf(this.file(shelf, "conf"), (before) => orderConf(before, this.source, this.names, shelf.keyType));
     const email = this.source.email === undefined ? [] : ["--accountemail", this.source.email];
-    return this.run(["--renew", "--domain", this.hostname, "--force", ...email]);
+    return this.run(["--renew", "--domain", this.hostname, "--force", ...email, ...shelf.options]);
   }
 
   /** The key that the configuration names; `undefined` if it names none. */
@@ -253,13 +300,13 @@ export class AcmeDriver {
   }
 
   /** acme.sh refuses to overwrite a key, and would sign an old CSR for a key that is gone. */
-  private putKey(): void {
-    const path = (extension: string): string => join(this.folder, `${this.hostname}.${extension}`);
-    const stored = existsSync(path("key")) ? readFileSync(path("key"), "utf8") : "";
-    const given = this.givenKey();
-    if (given === undefined ? keyType(stored) === this.source.keyType : stored === given) return;
-    for (const file of ["key", "csr"]) rmSync(path(file), { force: true });
-    if (given !== undefined) replaceFile(path("key"), given, 0o600, true);
+  private putKey(shelf: Shelf): void {
+    const path = this.file(shelf, "key");
+    const stored = existsSync(path) ? readFileSync(path, "utf8") : "";
+    const given = shelf.keyFile === undefined ? undefined : readFileSync(shelf.keyFile, "utf8");
+    if (given === undefined ? keyType(stored) === shelf.keyType : stored === given) return;
+    for (const file of ["key", "csr"] as const) rmSync(this.file(shelf, file), { force: true });
+    if (given !== undefined) replaceFile(path, given, 0o600, true);
   }
 
   /** Registers the account, or learns that it is registered. Never rejects. */

@@ -63,8 +63,11 @@ export function budget(issued: readonly Issued[], names: readonly string[], now:
   return { limit: LIMIT, remaining, nextAt: full - (LIMIT - remaining - 1) * REFILL };
 }
 
-/** When an order may be placed that can wait: once more than the reserve is left. `undefined`: now. */
-export function heldUntil({ remaining, nextAt }: Budget): number | undefined {
-  if (remaining > RESERVE || nextAt === undefined) return undefined;
-  return nextAt + (RESERVE - remaining) * REFILL;
+/**
+ * When an order may be placed that can wait: once it leaves the reserve alone. `undefined`: now.
+ * @param certificates how many it is for
+ */
+export function heldUntil({ remaining, nextAt }: Budget, certificates = 1): number | undefined {
+  const short = RESERVE + certificates - remaining;
+  return short <= 0 || nextAt === undefined ? undefined : nextAt + (short - 1) * REFILL;
 }

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { AcmePaths } from "./acme.ts";
 import { AcmeSource } from "./acme-source.ts";
 import { createApi, readTokenHash } from "./api.ts";
-import { Judge } from "./candidate.ts";
+import { Judge, servable } from "./candidate.ts";
 import { diagnose, type Trouble } from "./causes.ts";
 import { decide, type Candidate, type Decision, type Published } from "./decide.ts";
 import { replaceFile } from "./files.ts";
@@ -18,11 +18,11 @@ import { day, duration, generationName, Journal } from "./journal.ts";
 import { PinKeeper } from "./pin.ts";
 import { makePlaceholder } from "./placeholder.ts";
 import { PolicyHosts } from "./policy-hosts.ts";
-import { probe } from "./probe.ts";
+import { look, probe, type Seen } from "./probe.ts";
 import { PLACEHOLDER_DAYS } from "./schedule.ts";
 import type { Settings } from "./settings.ts";
 import type { Source, Surroundings } from "./source.ts";
-import { iso, overallState, type CertificateStatus, type PortStatus, type Status } from "./status.ts";
+import { certificateStatus, iso, overallState, portStatus, type Status } from "./status.ts";
 import { TraefikFolder } from "./traefik.ts";
 import type { LeafFacts } from "./validate.ts";
 import { portName, PortWatch, served, type Watched, type WatchTarget } from "./watch.ts";
@@ -52,18 +52,6 @@ export interface CertdArgs {
 
 const STATUS_INTERVAL = 1000;
 const PUBLISH_RETRY = 5000;
-
-function certificateStatus(leaf: LeafFacts): CertificateStatus {
-  return {
-    sha256: leaf.sha256,
-    subject: leaf.subject,
-    issuer: leaf.issuer,
-    names: leaf.names,
-    serial: leaf.serial,
-    notBefore: iso(leaf.notBefore),
-    notAfter: iso(leaf.notAfter),
-  };
-}
 
 /** The file by which a person asks for an order. It is gone once that begins. */
 export const orderRequest = (runtime: string): string => join(runtime, "order");
@@ -111,10 +99,10 @@ export class Certd {
     this.pin = new PinKeeper(paths.certificates, this.journal);
     this.judge = new Judge(settings.names);
     const hostname = settings.names[0] ?? "";
-    const look = (target: WatchTarget) => probe(target, hostname);
     const folder = new TraefikFolder(paths.traefik, paths.traefikGroup);
     const caClock = (): number => clock() + this.clockOffset;
-    this.https = new HttpsSide({ settings, folder, look, journal: this.journal, clock: caClock });
+    const lookAtHttps = (target: WatchTarget) => probe(target, hostname);
+    this.https = new HttpsSide({ settings, folder, look: lookAtHttps, journal: this.journal, clock: caClock });
     this.policyHosts = new PolicyHosts({
       routes: settings.mtaSts?.routes ?? {},
       folder,
@@ -132,7 +120,8 @@ export class Certd {
       taken: () => rmSync(orderRequest(paths.runtime), { force: true }),
       wake: () => this.wake(),
     });
-    this.watch = new PortWatch(settings.probes, (leaf) => leaf.sha256 === this.published?.leaf.sha256, look, clock, {
+    const lookAtMail = (target: WatchTarget) => look(target, hostname, this.published?.rsa !== undefined);
+    this.watch = new PortWatch(settings.probes, (leaf, rsa) => this.isPublished(leaf, rsa), lookAtMail, clock, {
       differs: (port) => this.journal.say(`port ${port.target.port}`, this.differenceSentence(port)),
       repaired: (port, after) => {
         this.journal.settle(`port ${port.target.port}`);
@@ -140,6 +129,13 @@ export class Certd {
       },
       allServed: (ports) => this.tellServed(ports),
     });
+  }
+
+  /** Whether a port serves what is published; `rsa`: what it serves to clients without ECDSA. */
+  private isPublished(leaf: LeafFacts, rsa: Seen | undefined): boolean {
+    const wanted = this.published;
+    if (leaf.sha256 !== wanted?.leaf.sha256) return false;
+    return wanted.rsa === undefined || (rsa !== undefined && "leaf" in rsa && rsa.leaf.sha256 === wanted.rsa.sha256);
   }
 
   /** Runs until `stop`. */
@@ -258,6 +254,7 @@ export class Certd {
         names: this.settings.names,
         keyType: source.keyType,
         publicKeySha256: source.publicKeySha256,
+        rsaKeyType: source.rsaKeyType,
         origin: source.origin,
       },
       published: published && this.view(published),
@@ -266,6 +263,7 @@ export class Certd {
       forgotten: source.forgotten,
       suggestion: source.suggestion,
       profile: source.profile,
+      rsaOwed: source.rsaOwed === true,
       pinned: this.pin.pinned(this.published, (number) => this.store.read(number)),
       asked: existsSync(orderRequest(this.paths.runtime)),
     });
@@ -276,10 +274,15 @@ export class Certd {
   /** Why what the source offers is not published, if that is so. */
   private tellRefusal(candidate: Candidate, { declined }: Decision): void {
     const { source, journal } = this;
-    const reasons =
-      candidate.kind === "refused" ? candidate.findings.map((finding) => source.explain(finding)) : [declined ?? ""];
     if (candidate.kind === "busy") return;
-    if (reasons.every((reason) => reason === "")) return journal.settle("candidate");
+    const findings =
+      candidate.kind === "refused"
+        ? candidate.findings
+        : candidate.kind === "usable"
+          ? (candidate.rsaRefused ?? [])
+          : [];
+    const reasons = [...findings.map((finding) => source.explain(finding)), declined ?? ""].filter((why) => why !== "");
+    if (reasons.length === 0) return journal.settle("candidate");
     const why = reasons.join(" ");
     journal.fail("candidate", `${source.offer} is refused: ${why.replace(/\.$/, "")}`);
     journal.say("candidate", `${source.offer} is refused: ${why} What is published stays.`);
@@ -288,7 +291,7 @@ export class Certd {
   private view(generation: Generation): Published {
     const { source, directory } = generation.meta;
     const origin = directory === undefined ? { source } : { source, directory };
-    return { number: generation.number, origin, leaf: generation.leaf };
+    return { number: generation.number, origin, leaf: generation.leaf, rsa: generation.rsa };
   }
 
   private candidate(): Candidate {
@@ -305,11 +308,13 @@ export class Certd {
       this.published = generation;
       this.publishRetryAt = 0;
       this.watch.expect(`${generation.number} ${generation.leaf.sha256}`);
-      const { meta, leaf } = generation;
+      const { meta, leaf, rsa } = generation;
+      const beside =
+        rsa === undefined ? "" : `, and an RSA one with serial ${rsa.serial}, valid until ${day(rsa.notAfter)}`;
       const what =
         publish.what === "placeholder"
           ? "a self-signed placeholder, so that every service can start"
-          : `the certificate with serial ${leaf.serial} by ${leaf.issuer}, valid until ${day(leaf.notAfter)}`;
+          : `the certificate with serial ${leaf.serial} by ${leaf.issuer}, valid until ${day(leaf.notAfter)}${beside}`;
       this.journal.log(`Generation ${generationName(meta.generation)} is published: ${what} (${publish.why}).`);
       this.journal.settle("publish");
     } catch (error) {
@@ -327,11 +332,16 @@ export class Certd {
       case "placeholder":
         return this.store.publish(makePlaceholder(names, PLACEHOLDER_DAYS), names, { source: "placeholder" });
       case "kept":
-        return this.kept && this.store.publish(this.kept.pair, names, this.view(this.kept).origin);
+        if (this.kept === undefined) return undefined;
+        return this.store.publish(
+          servable(this.kept.pair, { names, now: this.clock() }),
+          names,
+          this.view(this.kept).origin,
+        );
       case "pinned":
         return this.store.switchTo(publish.number);
       case "candidate":
-        return this.judge.pair && this.store.publish(this.judge.pair, names, this.source.origin);
+        return this.judge.bundle && this.store.publish(this.judge.bundle, names, this.source.origin);
     }
   }
 
@@ -347,18 +357,6 @@ export class Certd {
       `Port ${portName(port)} ${served(port)} instead of generation ${generationName(this.published?.number ?? 0)}. ` +
       "Its follower makes the daemon take it; certd keeps looking and tells when it is served."
     );
-  }
-
-  private portStatus(port: Watched): PortStatus {
-    const { result } = port;
-    return {
-      host: port.target.host,
-      port: port.target.port,
-      agrees: port.agrees,
-      served: result !== undefined && "leaf" in result ? certificateStatus(result.leaf) : null,
-      error: result !== undefined && "error" in result ? result.error : null,
-      checkedAt: port.checkedAt === 0 ? null : iso(port.checkedAt),
-    };
   }
 
   /** Everything known, for whoever asks. */
@@ -387,9 +385,11 @@ export class Certd {
             publishedAt: published.meta.publishedAt,
           }
         : null,
+      publishedRsa:
+        published?.rsa === undefined ? null : { ...certificateStatus(published.rsa), keyType: published.rsa.keyType },
       pinned: pin?.kind === "holds" ? { generation: pin.number, since: iso(pin.since), until: iso(pin.until) } : null,
-      ports: this.watch.ports.map((port) => this.portStatus(port)),
-      https: port === undefined ? null : this.portStatus(port),
+      ports: this.watch.ports.map(portStatus),
+      https: port === undefined ? null : portStatus(port),
       ...source.status(this.decision),
       lastError: failure === undefined ? null : { ...failure, at: iso(failure.at), advice: failure.advice ?? null },
       failing: this.journal.failing,

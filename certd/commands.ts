@@ -11,7 +11,7 @@ import { generationName } from "./journal.ts";
 import { PinFile } from "./pin.ts";
 import type { Settings } from "./settings.ts";
 import type { Status } from "./status.ts";
-import { parseChain, validatePair } from "./validate.ts";
+import { parseChain, validatePair, type LeafFacts, type Pair } from "./validate.ts";
 
 /** Why a command does nothing; a sentence for whoever typed it. */
 export class CommandError extends Error {}
@@ -34,6 +34,11 @@ export interface GenerationFacts {
   readonly issuer: string;
   /** Subjects, the leaf first. */
   readonly chain: readonly string[];
+  /** The RSA certificate beside it; `null`: it has none. */
+  readonly rsa: Pick<
+    GenerationFacts,
+    "notBefore" | "notAfter" | "serial" | "sha256" | "keyType" | "publicKeySha256" | "issuer" | "chain"
+  > | null;
   /** Why it cannot be rolled back to; empty: it can. */
   readonly problems: readonly string[];
 }
@@ -71,13 +76,21 @@ const store = ({ settings, paths, clock }: CommandArgs): GenerationStore =>
   new GenerationStore(paths.certificates, settings.keepGenerations, clock);
 
 function factsOf(generation: Generation, args: CommandArgs): GenerationFacts {
-  const { meta, leaf, pair } = generation;
+  const { meta, leaf, rsa, pair } = generation;
   return {
     generation: generation.number,
     publishedAt: meta.publishedAt,
     source: meta.source,
     directory: meta.directory ?? null,
     names: leaf.names,
+    ...certificateFacts(leaf, pair),
+    rsa: rsa && pair.rsa ? certificateFacts(rsa, pair.rsa) : null,
+    problems: problems(generation, args),
+  };
+}
+
+function certificateFacts(leaf: LeafFacts, { fullchain }: Pair): NonNullable<GenerationFacts["rsa"]> {
+  return {
     notBefore: new Date(leaf.notBefore).toISOString(),
     notAfter: new Date(leaf.notAfter).toISOString(),
     serial: leaf.serial,
@@ -85,8 +98,7 @@ function factsOf(generation: Generation, args: CommandArgs): GenerationFacts {
     keyType: leaf.keyType,
     publicKeySha256: leaf.publicKeySha256,
     issuer: leaf.issuer,
-    chain: (parseChain(pair.fullchain) ?? []).map(({ subject }) => (subject ?? "").split("\n").join(", ")),
-    problems: problems(generation, args),
+    chain: (parseChain(fullchain) ?? []).map(({ subject }) => (subject ?? "").split("\n").join(", ")),
   };
 }
 
@@ -146,12 +158,16 @@ export async function unpin(args: CommandArgs): Promise<void> {
   args.print("Nothing is pinned any more: certd publishes what its source has.");
 }
 
-/** Why an order wants a second thought; `undefined`: it does not. */
-export function spendingProblem(budget: Status["budget"]): string | undefined {
-  if (budget === null || budget.remaining > RESERVE) return undefined;
+/**
+ * Why an order wants a second thought; `undefined`: it does not.
+ * @param certificates how many it is for
+ */
+export function spendingProblem(budget: Status["budget"], certificates = 1): string | undefined {
+  if (budget === null || budget.remaining >= RESERVE + certificates) return undefined;
+  const spends = certificates === 1 ? "" : `this one is for ${certificates} certificates, `;
   return (
     `Let's Encrypt's limit leaves ${budget.remaining} of ${budget.limit} orders for exactly ${budget.names.join(", ")} in 7 days ` +
-    `(the next is given back at ${budget.nextAt}); a volume that is lost costs two: order all the same with --yes, ` +
+    `(the next is given back at ${budget.nextAt}); ${spends}a volume that is lost costs two: order all the same with --yes, ` +
     "or try with vectis:tls.acme.directory set to staging"
   );
 }
@@ -167,7 +183,8 @@ export async function renew(args: CommandArgs, yes: boolean, limit = 600_000): P
     throw new CommandError(`certificates come from ${settings.source.kind}: nothing can be ordered, only replaced`);
   const request = orderRequest(paths.runtime);
   const before = status(args);
-  const problem = yes ? undefined : spendingProblem(before.budget);
+  const certificates = settings.source.rsaKeyType === undefined ? 1 : 2;
+  const problem = yes ? undefined : spendingProblem(before.budget, certificates);
   if (problem !== undefined) throw new CommandError(problem);
   const lastAt = before.order.last?.at;
   replaceFile(request, "", 0o600, false);

@@ -20,6 +20,8 @@ export interface Published {
   readonly number: number;
   readonly origin: Origin;
   readonly leaf: LeafFacts;
+  /** The leaf of the RSA certificate beside it, if there is one. */
+  readonly rsa?: LeafFacts | undefined;
 }
 
 /** What the source offers. */
@@ -28,7 +30,14 @@ export type Candidate =
   /** The source is being written right now. */
   | { readonly kind: "busy" }
   | { readonly kind: "refused"; readonly findings: readonly Finding[] }
-  | { readonly kind: "usable"; readonly leaf: LeafFacts };
+  | {
+      readonly kind: "usable";
+      readonly leaf: LeafFacts;
+      /** The leaf of the RSA certificate beside it, if one is wanted and usable. */
+      readonly rsa?: LeafFacts;
+      /** Why the RSA certificate beside it is not usable; absent: it is, or there is none. */
+      readonly rsaRefused?: readonly Finding[];
+    };
 
 /** What the CA suggests about one certificate (RFC 9773 section 4.2). */
 export interface Suggestion {
@@ -57,6 +66,8 @@ export interface Observation {
     readonly keyType: string | undefined;
     /** SHA-256 of the one public key that a certificate may be for; `undefined`: any key of that type. */
     readonly publicKeySha256?: string | undefined;
+    /** Key type of the RSA certificate beside it; `undefined`: none is wanted. */
+    readonly rsaKeyType?: string | undefined;
     readonly origin: Origin;
   };
   /** `undefined`: nothing is published, or what is published is damaged. */
@@ -69,6 +80,8 @@ export interface Observation {
   /** The CA's latest suggestion, if it makes any. */
   readonly suggestion: Suggestion | undefined;
   readonly profile?: ProfileFacts | undefined;
+  /** The last order brought its first certificate, but not the RSA one. */
+  readonly rsaOwed?: boolean;
   /** The generation that a person wants to stay in service, if any. */
   readonly pinned?: Pinned | undefined;
   /** A person has asked for an order. */
@@ -80,6 +93,9 @@ export interface Renewal extends RenewalPlan {
   readonly suggestion: Suggestion | undefined;
 }
 
+/** What an order is for: every certificate that is wanted, or the RSA one alone. */
+export type Leaves = "all" | "rsa";
+
 export interface Decision {
   /** Publish this now. */
   readonly publish?:
@@ -90,6 +106,7 @@ export interface Decision {
   /** A new certificate is needed as soon as back-off and CA allow. */
   readonly order?: {
     readonly why: string;
+    readonly leaves: Leaves;
     /** A person wants it. */
     readonly asked: boolean;
     /** Nothing fit for service is published, or what is will soon not be. */
@@ -116,12 +133,15 @@ function valid(leaf: LeafFacts, now: number): boolean {
 }
 
 /** Why a usable candidate should replace what is published, or why it should not; neither if it is published already. */
-function judgeCandidate(o: Observation, leaf: LeafFacts): { readonly why?: string; readonly declined?: string } {
+function judgeCandidate(
+  o: Observation,
+  { leaf, rsa }: Candidate & { kind: "usable" },
+): { readonly why?: string; readonly declined?: string } {
   const { published } = o;
   if (published === undefined) return { why: "nothing usable was published" };
   if (isPlaceholder(published)) return { why: "it replaces the placeholder" };
   if (!sameOrigin(published.origin, o.wanted.origin)) return { why: "the source was changed" };
-  if (published.leaf.sha256 === leaf.sha256) return {};
+  if (published.leaf.sha256 === leaf.sha256) return judgeRsa(o, published.rsa, rsa);
   if (leaf.notBefore >= published.leaf.notBefore) return { why: "it is newer" };
   // Older than what is published (a restored volume, say): only if what is published is of no use any more.
   if (!valid(published.leaf, o.now)) return { why: "the published one has expired" };
@@ -130,6 +150,22 @@ function judgeCandidate(o: Observation, leaf: LeafFacts): { readonly why?: strin
   return {
     declined: `It is older than the published certificate (valid from ${from(leaf.notBefore)}, the published one from ${from(published.leaf.notBefore)}).`,
   };
+}
+
+/** The same for the RSA certificate alone. One that is published stays while it is wanted and nothing better is there. */
+function judgeRsa(
+  o: Observation,
+  published: LeafFacts | undefined,
+  stored: LeafFacts | undefined,
+): { readonly why?: string } {
+  if (o.wanted.rsaKeyType === undefined) {
+    return published === undefined ? {} : { why: "an RSA certificate beside it is no longer wanted" };
+  }
+  if (stored === undefined || stored.sha256 === published?.sha256) return {};
+  if (published === undefined) return { why: "there is an RSA certificate beside it now" };
+  const better =
+    stored.notBefore >= published.notBefore || !valid(published, o.now) || !coversAll(published, o.wanted.names);
+  return better ? { why: "the RSA certificate beside it is newer" } : {};
 }
 
 function placeholderReason(o: Observation): string | undefined {
@@ -147,7 +183,7 @@ function fit(kept: Published | undefined, o: Observation): boolean {
 
 function publication(o: Observation): Pick<Decision, "publish" | "declined"> {
   if (o.candidate.kind === "usable") {
-    const { why, declined } = judgeCandidate(o, o.candidate.leaf);
+    const { why, declined } = judgeCandidate(o, o.candidate);
     if (declined !== undefined) return { declined };
     return why === undefined ? {} : { publish: { what: "candidate", why } };
   }
@@ -164,19 +200,24 @@ function restoration(number: number, published: Published | undefined): Pick<Dec
 }
 
 /** The best certificate at hand from the wanted source: what is stored or, if newer or alone, what is published. */
-function reference(o: Observation): LeafFacts | undefined {
-  const stored = o.candidate.kind === "usable" ? o.candidate.leaf : undefined;
+function reference(o: Observation, which: "leaf" | "rsa"): LeafFacts | undefined {
+  const stored = o.candidate.kind === "usable" ? o.candidate[which] : undefined;
   const published = o.published ?? o.kept;
+  const leaf = published?.[which];
   const counts =
     published !== undefined &&
+    leaf !== undefined &&
     sameOrigin(published.origin, o.wanted.origin) &&
-    valid(published.leaf, o.caNow) &&
-    coversAll(published.leaf, o.wanted.names);
+    valid(leaf, o.caNow) &&
+    coversAll(leaf, o.wanted.names);
   if (!counts) return stored;
-  return stored !== undefined && stored.notBefore >= published.leaf.notBefore ? stored : published.leaf;
+  return stored !== undefined && stored.notBefore >= leaf.notBefore ? stored : leaf;
 }
 
-function difference(leaf: LeafFacts, wanted: Observation["wanted"]): string | undefined {
+function difference(
+  leaf: LeafFacts,
+  wanted: Pick<Observation["wanted"], "names" | "keyType" | "publicKeySha256">,
+): string | undefined {
   const names = orderNames(wanted.names);
   const extra = leaf.names.filter((name) => !names.includes(name));
   const missing = names.filter((name) => !leaf.names.includes(name));
@@ -195,15 +236,47 @@ function profileDifference({ sha256 }: LeafFacts, profile: ProfileFacts | undefi
   return `the profile changed from ${from} to ${to}`;
 }
 
-/** Why a certificate is wanted now, if it is; what a person asks for needs no other reason. */
-function orderReason(o: Observation): { why?: string; renewal?: Renewal } {
-  const due = ownReason(o);
-  return o.asked === true && o.candidate.kind !== "busy" ? { why: "a person has asked for it", ...due } : due;
+interface OrderReason {
+  readonly why?: string;
+  readonly leaves?: Leaves;
+  readonly renewal?: Renewal;
 }
 
-function ownReason(o: Observation): { why?: string; renewal?: Renewal } {
+/** Why a certificate is wanted now, if it is; what a person asks for needs no other reason. */
+function orderReason(o: Observation): OrderReason {
   if (o.candidate.kind === "busy" || o.wanted.keyType === undefined) return {};
-  const leaf = reference(o);
+  const own = ownReason(o);
+  const rsa = rsaReason(o);
+  const [renewal] = [own.renewal, rsa.renewal].filter((plan) => plan !== undefined).sort((a, b) => a.at - b.at);
+  const plan = renewal === undefined ? {} : { renewal };
+  if (own.why !== undefined) return { why: own.why, leaves: "all", ...plan };
+  if (o.asked === true) return { why: "a person has asked for it", leaves: "all", ...plan };
+  return { ...rsa, ...plan };
+}
+
+/** Both are renewed as one, unless only the RSA one is missing, or has been left behind. */
+function rsaReason(o: Observation): OrderReason {
+  const { names, rsaKeyType } = o.wanted;
+  if (rsaKeyType === undefined || o.candidate.kind === "refused") return {};
+  const leaf = reference(o, "rsa");
+  if (leaf === undefined) {
+    const refused = o.candidate.kind === "usable" ? (o.candidate.rsaRefused ?? []) : [];
+    if (refused.length === 0) return { why: "no RSA certificate is stored", leaves: "rsa" };
+    if (refused.every(({ code }) => code === "not-yet-valid")) return {};
+    const what = refused.map(({ message }) => message).join(" ");
+    return { why: `the stored RSA certificate cannot be used: ${what}`, leaves: "rsa" };
+  }
+  const renewal = { ...renewalPlan(leaf, `${names[0] ?? ""} ${leaf.serial}`), suggestion: undefined };
+  const changed = difference(leaf, { names, keyType: rsaKeyType });
+  if (changed !== undefined) return { why: `of the RSA certificate ${changed}`, leaves: "rsa", renewal };
+  if (o.rsaOwed === true) return { why: "the last order brought no RSA certificate", leaves: "rsa", renewal };
+  if (o.caNow < renewal.at) return { renewal };
+  const why = `the RSA certificate has ${duration(leaf.notAfter - o.caNow)} left`;
+  return { why, leaves: (reference(o, "leaf")?.notBefore ?? 0) > leaf.notBefore ? "rsa" : "all", renewal };
+}
+
+function ownReason(o: Observation): OrderReason {
+  const leaf = reference(o, "leaf");
   if (leaf === undefined) {
     if (o.candidate.kind !== "refused") return { why: "no certificate is stored" };
     const { findings } = o.candidate;
@@ -223,12 +296,16 @@ function ownReason(o: Observation): { why?: string; renewal?: Renewal } {
 }
 
 /** Whether an order cannot wait for days. */
-function urgent({ published, wanted: { names, origin }, now }: Observation): boolean {
+function urgent({ published, wanted: { names, origin, rsaKeyType }, now }: Observation): boolean {
   // Of another source: staging's, say, which nobody trusts.
   if (published === undefined || !sameOrigin(published.origin, origin)) return true;
-  const { leaf } = published;
-  const late = overdueTime(leaf.notAfter, renewalTime(leaf, `${names[0] ?? ""} ${leaf.serial}`));
-  return !valid(leaf, now) || !coversAll(leaf, names) || now >= late;
+  const { leaf, rsa } = published;
+  return [leaf, ...(rsaKeyType === undefined || rsa === undefined ? [] : [rsa])].some(
+    (one) =>
+      !valid(one, now) ||
+      !coversAll(one, names) ||
+      now >= overdueTime(one.notAfter, renewalTime(one, `${names[0] ?? ""} ${one.serial}`)),
+  );
 }
 
 /** Why a renewal is planned for its moment, as the end of a sentence. */
@@ -241,12 +318,12 @@ export function renewalReason({ suggestion }: Renewal): string {
 
 /** What follows from one look at everything. Publication and order are independent: both may be due. */
 export function decide(o: Observation): Decision {
-  const { why, renewal } = orderReason(o);
+  const { why, leaves = "all", renewal } = orderReason(o);
   const pin = o.pinned && judgePin(o.pinned, o.wanted.names, o.now);
   return {
     ...(pin?.kind === "holds" ? restoration(pin.number, o.published) : publication(o)),
     ...(pin === undefined ? {} : { pin }),
-    ...(why === undefined ? {} : { order: { why, asked: o.asked === true, urgent: urgent(o) } }),
+    ...(why === undefined ? {} : { order: { why, leaves, asked: o.asked === true, urgent: urgent(o) } }),
     ...(renewal === undefined ? {} : { renewal }),
   };
 }

@@ -4,16 +4,16 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import type { Decision } from "./decide.ts";
 import { Duplicates } from "./duplicates.ts";
 import type { Generation } from "./generations.ts";
 import { Journal } from "./journal.ts";
+import type { AcmeSource } from "./settings.ts";
 import { StateFile } from "./state.ts";
 import type { LeafFacts } from "./validate.ts";
 
 const HOUR = 3_600_000;
 const NOW = Date.UTC(2026, 10, 24, 12);
-const production = "https://acme-v02.api.letsencrypt.org/directory";
+const production = { directory: "https://acme-v02.api.letsencrypt.org/directory" };
 const folder = mkdtempSync(join(tmpdir(), "duplicates-"));
 after(() => rmSync(folder, { recursive: true }));
 
@@ -31,21 +31,21 @@ const leaf = (sha256: string, change: Partial<LeafFacts> = {}): LeafFacts => ({
   selfSigned: false,
   ...change,
 });
-const keyChange: Decision["order"] = { why: "the key type changed", asked: false, urgent: false };
+const keyChange = { why: "the key type changed", leaves: "all", asked: false, urgent: false } as const;
 
 let count = 0;
 /** A certd of its own volume, with what its 443 serves. */
-function host(served: () => LeafFacts | undefined, directory = production) {
+function host(served: () => LeafFacts | undefined, source: Pick<AcmeSource, "directory" | "rsaKeyType"> = production) {
   const file = join(folder, String(count++));
   const log: string[] = [];
   const start = (...generations: LeafFacts[]): Duplicates => {
     const https = { waits: () => false, served, epoch: () => 0, setEpoch: () => undefined, hurry: () => undefined };
     const clock = (): number => NOW;
     const kept = generations.map(
-      (one) => ({ meta: { source: "acme", directory }, leaf: one }) as unknown as Generation,
+      (one) => ({ meta: { source: "acme", ...source }, leaf: one }) as unknown as Generation,
     );
     const around = { clock, generations: () => kept, https, journal: new Journal((line) => log.push(line), clock) };
-    return new Duplicates(directory, ["mail.test"], around, new StateFile(file));
+    return new Duplicates(source, ["mail.test"], around, new StateFile(file));
   };
   return { start, log };
 }
@@ -55,10 +55,10 @@ describe("duplicate certificates", () => {
     let served = leaf("https 1");
     const { start } = host(() => served);
     const before = start();
-    before.observe(leaf("mail 1"));
-    before.observe(leaf("mail 1"));
+    before.observe([leaf("mail 1")]);
+    before.observe([leaf("mail 1")]);
     served = leaf("https 2");
-    before.observe(leaf("mail 2"));
+    before.observe([leaf("mail 2")]);
     assert.equal(before.status(undefined)?.remaining, 1);
     assert.equal(start().status(undefined)?.remaining, 1);
   });
@@ -66,7 +66,7 @@ describe("duplicate certificates", () => {
   it("counts what the generations in the volume tell of before, and no certificate for other names", () => {
     const { start } = host(() => leaf("https", { names: ["mail.test", "imap.test"] }));
     const one = start(leaf("a"), leaf("b"));
-    one.observe(undefined);
+    one.observe([]);
     assert.equal(one.status(undefined)?.remaining, 3);
   });
 
@@ -74,7 +74,7 @@ describe("duplicate certificates", () => {
     const { start, log } = host(() => undefined);
     const one = start(leaf("a"), leaf("b"));
     assert.equal(one.held(keyChange), 0);
-    one.observe(leaf("c"));
+    one.observe([leaf("c")]);
     one.tell(keyChange, "The published certificate stays.");
     assert.equal(one.held(keyChange), NOW + 33.6 * HOUR);
     assert.equal(one.status(keyChange)?.heldUntil, "2026-11-25T21:36:00.000Z");
@@ -87,7 +87,7 @@ describe("duplicate certificates", () => {
   });
 
   it("holds back nothing at another directory", () => {
-    const { start } = host(() => undefined, "https://acme-staging-v02.api.letsencrypt.org/directory");
+    const { start } = host(() => undefined, { directory: "https://acme-staging-v02.api.letsencrypt.org/directory" });
     const one = start(leaf("a"), leaf("b"), leaf("c"), leaf("d"), leaf("e"));
     assert.equal(one.held(keyChange), 0);
     assert.equal(one.status(keyChange), null);

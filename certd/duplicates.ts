@@ -4,6 +4,7 @@ import { budget, counts, hasLimit, heldUntil, remember, RESERVE, type Budget } f
 import type { Decision } from "./decide.ts";
 import { day } from "./journal.ts";
 import { orderNames } from "./names.ts";
+import type { AcmeSource } from "./settings.ts";
 import type { Surroundings } from "./source.ts";
 import type { StateFile } from "./state.ts";
 import { iso, type Status } from "./status.ts";
@@ -13,16 +14,24 @@ export class Duplicates {
   private readonly limited: boolean;
   /** Names as they are ordered. */
   private readonly names: readonly string[];
+  private readonly withRsa: boolean;
   private readonly around: Pick<Surroundings, "clock" | "generations" | "https" | "journal">;
   private readonly state: StateFile;
 
-  constructor(directory: string, names: readonly string[], around: Duplicates["around"], state: StateFile) {
+  constructor(
+    { directory, rsaKeyType }: Pick<AcmeSource, "directory" | "rsaKeyType">,
+    names: readonly string[],
+    around: Duplicates["around"],
+    state: StateFile,
+  ) {
     this.limited = hasLimit(directory);
     this.names = orderNames(names);
+    this.withRsa = rsaKeyType !== undefined;
     this.around = around;
     this.state = state;
     // What an earlier certd, or one before a restored volume, has ordered.
-    for (const { meta, leaf } of around.generations()) if (meta.directory === directory) this.count(leaf);
+    for (const { meta, leaf, rsa } of around.generations())
+      if (meta.directory === directory) [leaf, rsa].forEach((one) => this.count(one));
   }
 
   /** `undefined` where no limit applies. */
@@ -38,16 +47,15 @@ export class Duplicates {
   }
 
   /** @param stored what acme.sh has; called in every pass */
-  observe(stored: LeafFacts | undefined): void {
-    this.count(stored);
-    this.count(this.around.https.served());
+  observe(stored: readonly (LeafFacts | undefined)[]): void {
+    for (const one of [...stored, this.around.https.served()]) this.count(one);
   }
 
   /** Until when an order has to wait, milliseconds since the epoch; 0: it has not. */
   held(order: Decision["order"]): number {
     const { left } = this;
     if (order === undefined || order.urgent || order.asked || left === undefined) return 0;
-    return heldUntil(left) ?? 0;
+    return heldUntil(left, this.withRsa && order.leaves === "all" ? 2 : 1) ?? 0;
   }
 
   /** @param stillWorks a sentence on what is in service */

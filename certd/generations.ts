@@ -15,7 +15,16 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { fsyncPath, writeDurably } from "./files.ts";
-import { canonicalPair, leafFacts, validatePair, type Finding, type LeafFacts, type Pair } from "./validate.ts";
+import {
+  canonicalBundle,
+  leafFacts,
+  validateBundle,
+  validatePair,
+  type Bundle,
+  type Finding,
+  type LeafFacts,
+  type Pair,
+} from "./validate.ts";
 
 /** Where a generation came from; `placeholder` is never issued by a CA. */
 export interface Origin {
@@ -24,9 +33,8 @@ export interface Origin {
   readonly directory?: string;
 }
 
-/** Content of meta.json. Times are ISO 8601. */
-export interface Meta extends Origin {
-  readonly generation: number;
+/** What meta.json says about a leaf. Times are ISO 8601. */
+export interface LeafMeta {
   readonly sha256: string;
   readonly subject: string;
   readonly issuer: string;
@@ -35,6 +43,13 @@ export interface Meta extends Origin {
   readonly keyType: string;
   readonly notBefore: string;
   readonly notAfter: string;
+}
+
+/** Content of meta.json. */
+export interface Meta extends Origin, LeafMeta {
+  readonly generation: number;
+  /** Of the RSA certificate beside it; absent: the generation has none. */
+  readonly rsa?: LeafMeta;
   readonly publishedAt: string;
 }
 
@@ -43,15 +58,41 @@ export interface Generation {
   readonly number: number;
   readonly meta: Meta;
   readonly leaf: LeafFacts;
-  readonly pair: Pair;
+  /** The leaf of the RSA certificate beside it, if there is one. */
+  readonly rsa?: LeafFacts;
+  readonly pair: Bundle;
 }
 
 const FILES = ["fullchain.pem", "privkey.pem", "keychain.pem"] as const;
+/** Beside them where a generation has an RSA certificate too. */
+const RSA_FILES = ["fullchain-rsa.pem", "privkey-rsa.pem"] as const;
 const TEMPORARY = ".new-";
 
 /** `generations/000042` for 42. */
 function directoryName(generation: number): string {
   return String(generation).padStart(6, "0");
+}
+
+/** What keychain.pem holds: key and chain of every pair, the form in which Postfix reads them without a race. */
+function keychain({ rsa, ...pair }: Bundle): string {
+  return [pair, ...(rsa === undefined ? [] : [rsa])].map(({ privkey, fullchain }) => privkey + fullchain).join("");
+}
+
+function sameBundle(a: Bundle, b: Bundle): boolean {
+  return keychain(a) === keychain(b);
+}
+
+function readBundle(folder: string, withRsa: boolean): Bundle {
+  const pair = (suffix: string): Pair => ({
+    fullchain: readFileSync(join(folder, `fullchain${suffix}.pem`), "utf8"),
+    privkey: readFileSync(join(folder, `privkey${suffix}.pem`), "utf8"),
+  });
+  return { ...pair(""), ...(withRsa ? { rsa: pair("-rsa") } : {}) };
+}
+
+function leafMeta({ sha256, subject, issuer, names, serial, keyType, notBefore, notAfter }: LeafFacts): LeafMeta {
+  const iso = (time: number): string => new Date(time).toISOString();
+  return { sha256, subject, issuer, names, serial, keyType, notBefore: iso(notBefore), notAfter: iso(notAfter) };
 }
 
 /** A candidate that must not be published, with every reason. */
@@ -143,7 +184,7 @@ export class GenerationStore {
   current(): Generation | undefined {
     const number = this.currentNumber();
     if (number === undefined) return undefined;
-    const stats = [...FILES, "meta.json"].map((file) => {
+    const stats = [...FILES, ...RSA_FILES, "meta.json"].map((file) => {
       const stat = statSync(this.path("generations", directoryName(number), file), { throwIfNoEntry: false });
       return stat === undefined ? "-" : `${stat.ino} ${stat.size} ${stat.mtimeMs} ${stat.ctimeMs}`;
     });
@@ -161,86 +202,87 @@ export class GenerationStore {
     return undefined;
   }
 
-  /** One generation, or `undefined` if it is incomplete or its key, chain and keychain do not belong together. */
+  /** One generation, or `undefined` if it is incomplete or its keys, chains and keychain do not belong together. */
   read(number: number): Generation | undefined {
-    const file = (name: string): string => readFileSync(this.path("generations", directoryName(number), name), "utf8");
+    const folder = this.path("generations", directoryName(number));
     try {
-      const pair = { fullchain: file("fullchain.pem"), privkey: file("privkey.pem") };
-      const leaf = leafFacts(pair.fullchain);
-      const torn = validatePair(pair, { names: [], now: this.clock() }).some(
-        ({ code }) => code === "chain-unreadable" || code === "key-unreadable" || code === "key-mismatch",
-      );
-      if (leaf === undefined || torn || file("keychain.pem") !== pair.privkey + pair.fullchain) return undefined;
-      return { number, meta: JSON.parse(file("meta.json")) as Meta, leaf, pair };
+      const meta = JSON.parse(readFileSync(join(folder, "meta.json"), "utf8")) as Meta;
+      const pair = readBundle(folder, meta.rsa !== undefined);
+      const leaf = this.whole(pair);
+      const rsa = pair.rsa && this.whole(pair.rsa);
+      if (leaf === undefined || (pair.rsa !== undefined && rsa === undefined)) return undefined;
+      if (readFileSync(join(folder, "keychain.pem"), "utf8") !== keychain(pair)) return undefined;
+      return { number, meta, leaf, ...(rsa === undefined ? {} : { rsa }), pair };
     } catch {
       return undefined;
     }
   }
 
+  /** The leaf of a pair; `undefined` if its key and chain cannot be read or do not belong together. */
+  private whole(pair: Pair): LeafFacts | undefined {
+    const torn = validatePair(pair, { names: [], now: this.clock() }).some(
+      ({ code }) => code === "chain-unreadable" || code === "key-unreadable" || code === "key-mismatch",
+    );
+    return torn ? undefined : leafFacts(pair.fullchain);
+  }
+
   /**
-   * Publishes a pair as the next generation, or switches to it if a killed writer already wrote it whole.
-   * @param names names that the leaf must cover
-   * @throws RefusedError if the pair has findings (a self-signed leaf only passes as a placeholder)
+   * Publishes a bundle as the next generation, or switches to it if a killed writer already wrote it whole.
+   * @param names names that every leaf must cover
+   * @throws RefusedError if it has findings (a self-signed leaf only passes as a placeholder)
    */
-  publish(candidate: Pair, names: readonly string[], origin: Origin): Generation {
+  publish(candidate: Bundle, names: readonly string[], origin: Origin): Generation {
     this.check(candidate, names, origin);
     // The volume may have been emptied since the start.
     this.layOut();
-    const pair = canonicalPair(candidate);
+    const pair = canonicalBundle(candidate);
     const numbers = this.list();
     const newest = numbers.at(-1);
     const current = this.currentNumber() ?? -1;
     const leftover = newest !== undefined && newest > current ? this.read(newest) : undefined;
-    if (leftover?.pair.fullchain === pair.fullchain && leftover.pair.privkey === pair.privkey) {
-      return this.switchTo(leftover.number);
-    }
+    if (leftover !== undefined && sameBundle(leftover.pair, pair)) return this.switchTo(leftover.number);
     // Also after a current that names a deleted directory: numbers never go back.
     const number = Math.max(newest ?? -1, current) + 1;
     this.write(number, pair, names, origin);
     return this.switchTo(number);
   }
 
-  private check(pair: Pair, names: readonly string[], origin: Origin): LeafFacts {
-    const findings = validatePair(pair, { names, now: this.clock() }).filter(
+  private check(bundle: Bundle, names: readonly string[], origin: Origin): { leaf: LeafFacts; rsa?: LeafFacts } {
+    const findings = validateBundle(bundle, { names, now: this.clock() }).filter(
       ({ code }) => !(origin.source === "placeholder" && code === "self-signed"),
     );
-    const leaf = leafFacts(pair.fullchain);
+    const leaf = leafFacts(bundle.fullchain);
+    const rsa = bundle.rsa && leafFacts(bundle.rsa.fullchain);
     if (findings.length > 0 || leaf === undefined) throw new RefusedError(findings);
-    return leaf;
+    return { leaf, ...(rsa === undefined ? {} : { rsa }) };
   }
 
-  private write(number: number, pair: Pair, names: readonly string[], origin: Origin): void {
+  private write(number: number, pair: Bundle, names: readonly string[], origin: Origin): void {
     const temporary = this.path("generations", `${TEMPORARY}${directoryName(number)}`);
     const final = this.path("generations", directoryName(number));
     rmSync(temporary, { recursive: true, force: true });
     mkdirSync(temporary, { mode: 0o755 });
     chmodSync(temporary, 0o755);
     writeDurably(join(temporary, "privkey.pem"), pair.privkey, 0o600);
-    writeDurably(join(temporary, "keychain.pem"), pair.privkey + pair.fullchain, 0o600);
-    writeDurably(join(temporary, "fullchain.pem"), pair.fullchain, 0o644);
+    writeDurably(join(temporary, "keychain.pem"), keychain(pair), 0o600);
+    const open: [name: string, text: string][] = [["fullchain.pem", pair.fullchain]];
+    if (pair.rsa !== undefined) {
+      writeDurably(join(temporary, "privkey-rsa.pem"), pair.rsa.privkey, 0o600);
+      open.push(["fullchain-rsa.pem", pair.rsa.fullchain]);
+    }
+    for (const [name, text] of open) writeDurably(join(temporary, name), text, 0o644);
     // What counts is what the disk gives back, not what was meant to be written.
-    const back = {
-      fullchain: readFileSync(join(temporary, "fullchain.pem"), "utf8"),
-      privkey: readFileSync(join(temporary, "privkey.pem"), "utf8"),
-    };
-    const leaf = this.check(back, names, origin);
+    const { leaf, rsa } = this.check(readBundle(temporary, pair.rsa !== undefined), names, origin);
     const meta: Meta = {
       generation: number,
       source: origin.source,
       ...(origin.directory === undefined ? {} : { directory: origin.directory }),
-      sha256: leaf.sha256,
-      subject: leaf.subject,
-      issuer: leaf.issuer,
-      names: leaf.names,
-      serial: leaf.serial,
-      keyType: leaf.keyType,
-      notBefore: new Date(leaf.notBefore).toISOString(),
-      notAfter: new Date(leaf.notAfter).toISOString(),
+      ...leafMeta(leaf),
+      ...(rsa === undefined ? {} : { rsa: leafMeta(rsa) }),
       publishedAt: new Date(this.clock()).toISOString(),
     };
     writeDurably(join(temporary, "meta.json"), JSON.stringify(meta, undefined, 2) + "\n", 0o644);
-    chmodSync(join(temporary, "fullchain.pem"), 0o644);
-    chmodSync(join(temporary, "meta.json"), 0o644);
+    for (const name of [...open.map(([name]) => name), "meta.json"]) chmodSync(join(temporary, name), 0o644);
     fsyncPath(temporary);
     renameSync(temporary, final);
     fsyncPath(this.path("generations"));

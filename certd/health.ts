@@ -24,6 +24,11 @@ export interface MailCertificateHealth extends CertificateHealth {
   readonly publishedAt: string;
 }
 
+/** The certificate beside it, for clients that take no ECDSA. */
+export interface RsaCertificateHealth extends CertificateHealth {
+  readonly keyType: string;
+}
+
 export interface HttpsCertificateHealth extends CertificateHealth {
   /** `traefik`: a certificate of Traefik's own. `shared`: the mail certificate. */
   readonly source: "traefik" | "shared";
@@ -53,6 +58,8 @@ export interface Health {
   readonly hostname: string;
   readonly certificates: {
     readonly mail: MailCertificateHealth | null;
+    /** `null`: none is published. */
+    readonly rsa: RsaCertificateHealth | null;
     readonly https: HttpsCertificateHealth | null;
   };
   readonly ports: readonly PortHealth[];
@@ -90,18 +97,18 @@ function overdue(leaf: CertificateStatus, renewAt: string | undefined, now: numb
   return now >= (renewAt === undefined ? to - (to - from) / 12 : overdueTime(to, Date.parse(renewAt)));
 }
 
-function healthState({ state, https, published, order }: Status, now: number): HealthState {
+function healthState({ state, https, published, publishedRsa, order }: Status, now: number): HealthState {
   if (state !== "ok") return state;
   if (https?.agrees === false) return "https-not-served";
   const late =
-    (published !== null && overdue(published, order.renewal?.at, now)) ||
+    [published, publishedRsa].some((leaf) => leaf !== null && overdue(leaf, order.renewal?.at, now)) ||
     (https?.served != null && https.served.sha256 !== published?.sha256 && overdue(https.served, undefined, now));
   return late ? "renewal-overdue" : "ok";
 }
 
 /** @param now milliseconds since the epoch */
 export function health(status: Status, now: number): Health {
-  const { published, pinned, https, budget, ca, lastError, failing } = status;
+  const { published, publishedRsa, pinned, https, budget, ca, lastError, failing } = status;
   const { renewal, ...order } = status.order;
   const state = healthState(status, now);
   return {
@@ -112,6 +119,7 @@ export function health(status: Status, now: number): Health {
     hostname: status.names[0] ?? "",
     certificates: {
       mail: published && { ...published, daysLeft: daysLeft(published.notAfter, now) },
+      rsa: publishedRsa && { ...publishedRsa, daysLeft: daysLeft(publishedRsa.notAfter, now) },
       https:
         https?.served != null
           ? {

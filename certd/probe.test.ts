@@ -69,7 +69,7 @@ describe("probe", () => {
     const refused = await listen(gone);
     gone.close();
     const error = async (target: { host: string; port: number }, timeout?: number): Promise<string> => {
-      const result = await probe({ ...target, mode: "implicit" }, "mail.vectis.test", timeout);
+      const result = await probe({ ...target, mode: "implicit" }, "mail.vectis.test", { timeoutMs: timeout });
       return "error" in result ? result.error : "no error";
     };
     assert.match(await error(refused), /ECONNREFUSED/);

@@ -7,7 +7,14 @@ import type { Endpoint, ProbeMode } from "./settings.ts";
 import { factsOf, type LeafFacts } from "./validate.ts";
 
 /** What one connection found: the served leaf, or why there is none. */
-export type ProbeResult = { readonly leaf: LeafFacts } | { readonly error: string };
+export type Seen = { readonly leaf: LeafFacts } | { readonly error: string };
+
+/** What a look at a port found; `rsa`: what a client without ECDSA is served, if that was asked for. */
+export type ProbeResult = { readonly leaf: LeafFacts; readonly rsa?: Seen } | { readonly error: string };
+
+/** Signature algorithms of a client that takes no ECDSA, under OpenSSL's names. */
+export const RSA_SIGNATURES =
+  "rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:RSA+SHA256:RSA+SHA384:RSA+SHA512";
 
 /** Polite last words, by port; anything else is just closed. */
 const GOODBYE: Readonly<Record<number, string>> = {
@@ -43,19 +50,25 @@ function startTls(socket: Socket, done: (error?: string) => void): void {
   socket.on("data", onData);
 }
 
+export interface ProbeOptions {
+  /** For everything together, name lookup included; milliseconds, default 5000. */
+  readonly timeoutMs?: number | undefined;
+  /** Signature algorithms to offer, OpenSSL's names joined by colons. Default: OpenSSL's own list, ECDSA first. */
+  readonly signatures?: string;
+}
+
 /**
  * One connection to a port. Never rejects.
  * @param serverName the name asked for by SNI
- * @param timeoutMs for everything together, name lookup included
  */
 export function probe(
   target: Endpoint & { readonly mode: ProbeMode },
   serverName: string,
-  timeoutMs = 5000,
-): Promise<ProbeResult> {
+  { timeoutMs = 5000, signatures }: ProbeOptions = {},
+): Promise<Seen> {
   return new Promise((resolve) => {
     const socket = connectTcp({ host: target.host, port: target.port, noDelay: true });
-    const settle = (result: ProbeResult): void => {
+    const settle = (result: Seen): void => {
       clearTimeout(timer);
       resolve(result);
     };
@@ -66,7 +79,8 @@ export function probe(
     const timer = setTimeout(() => fail(`no TLS within ${timeoutMs / 1000} s`), timeoutMs);
     const handshake = (): void => {
       // Trust is not the question here: the leaf is compared with the published one, byte for byte.
-      const secure = connectTls({ socket, servername: serverName, rejectUnauthorized: false });
+      const sigalgs = signatures === undefined ? {} : { sigalgs: signatures };
+      const secure = connectTls({ socket, servername: serverName, rejectUnauthorized: false, ...sigalgs });
       secure.once("secureConnect", () => {
         const raw = secure.getPeerCertificate(true).raw as Buffer | undefined;
         if (raw === undefined) return fail("the server sent no certificate");
@@ -85,4 +99,17 @@ export function probe(
       startTls(socket, (error) => (error === undefined ? handshake() : fail(error)));
     });
   });
+}
+
+/** Looks at a port, and on request a second time as a client without ECDSA. Never rejects. */
+export async function look(
+  target: Endpoint & { readonly mode: ProbeMode },
+  serverName: string,
+  rsaToo: boolean,
+): Promise<ProbeResult> {
+  const [seen, rsa] = await Promise.all([
+    probe(target, serverName),
+    rsaToo ? probe(target, serverName, { signatures: RSA_SIGNATURES }) : undefined,
+  ]);
+  return "error" in seen || rsa === undefined ? seen : { ...seen, rsa };
 }

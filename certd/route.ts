@@ -2,7 +2,8 @@
 // An order whose challenge cannot arrive would cost one of the CA's few failed authorisations.
 import { createServer, request } from "node:http";
 import { randomBytes } from "node:crypto";
-import type { Endpoint } from "./settings.ts";
+import type { Journal } from "./journal.ts";
+import type { AcmeSource, Endpoint } from "./settings.ts";
 
 export type RouteAnswer =
   | { readonly kind: "open" }
@@ -60,4 +61,30 @@ export function tryRoute(route: Endpoint, names: readonly string[], challengePor
       );
     });
   });
+}
+
+/**
+ * Whether challenges arrive, as far as that can be tried; tells why they do not.
+ * @param stillWorks a sentence on what is in service
+ */
+export async function challengesArrive(
+  { challengeRoute, httpPort }: AcmeSource,
+  names: readonly string[],
+  journal: Journal,
+  stillWorks: string,
+): Promise<RouteAnswer["kind"]> {
+  if (challengeRoute === undefined) return "open";
+  const route = await tryRoute(challengeRoute, names, httpPort);
+  if (route.kind === "open") journal.settle("route");
+  if (route.kind !== "closed") return route.kind;
+  const { host, port } = challengeRoute;
+  const advice = `see whether ${host} runs and what its log says (\`docker ps\`, \`docker logs\`)`;
+  journal.fail("route", `challenges do not arrive: ${route.cause}`, advice);
+  journal.say(
+    "route",
+    `Challenges would not arrive: ${host}:${port} does not pass them on (${route.cause}). ${stillWorks} ` +
+      "No order is placed until they do, because each failure counts at the CA; tried again every few seconds. " +
+      `What to do: ${advice}.`,
+  );
+  return "closed";
 }

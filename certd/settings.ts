@@ -6,6 +6,10 @@ import * as v from "valibot";
 export const KEY_TYPES = ["ec-256", "ec-384"] as const;
 export type KeyType = (typeof KEY_TYPES)[number];
 
+/** Key types of the certificate that is ordered beside it, for clients that take no ECDSA. */
+export const RSA_KEY_TYPES = ["rsa-2048", "rsa-3072", "rsa-4096"] as const;
+export type RsaKeyType = (typeof RSA_KEY_TYPES)[number];
+
 /** Name of a certificate profile: it travels through a shell file and a JSON text, so plain characters only. */
 export const PROFILE = /^[A-Za-z0-9._-]{1,64}$/;
 
@@ -121,6 +125,8 @@ const acmeSource = v.strictObject({
   /** Port on which HTTP-01 is answered inside the container; the proxy on port 80 forwards to it. Default 8080. */
   httpPort: v.optional(port, 8080),
   keyType: v.picklist(KEY_TYPES, `must be one of ${KEY_TYPES.join(", ")}`),
+  /** Key type of a second certificate for the same names, whose key acme.sh makes and keeps. Default: there is none. */
+  rsaKeyType: v.exactOptional(v.picklist(RSA_KEY_TYPES, `must be one of ${RSA_KEY_TYPES.join(", ")}`)),
   /** Name of the CA's certificate profile; default: none is named, and the CA chooses. */
   profile: v.exactOptional(
     v.pipe(text("shortlived"), v.regex(PROFILE, "must be a profile's name, for example shortlived")),

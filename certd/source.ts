@@ -4,11 +4,11 @@ import type { Candidate, Decision, ProfileFacts, Suggestion } from "./decide.ts"
 import type { Generation, Origin } from "./generations.ts";
 import type { Journal } from "./journal.ts";
 import type { Status } from "./status.ts";
-import type { Finding, LeafFacts, Pair } from "./validate.ts";
+import type { Bundle, Finding, LeafFacts } from "./validate.ts";
 
 /** What a source has at the moment, not yet judged. The same content is the same `pair` object. */
 export type Reading =
-  | { readonly kind: "pair"; readonly pair: Pair }
+  | { readonly kind: "pair"; readonly pair: Bundle }
   | { readonly kind: "none" }
   /** It is being written right now: whatever lies there may be half a change. */
   | { readonly kind: "busy" }
@@ -57,6 +57,10 @@ export interface Source {
   readonly keyType: string | undefined;
   /** SHA-256 of the public key to order with, lower-case hex; `undefined`: the source chooses a key itself. */
   readonly publicKeySha256?: string | undefined;
+  /** Key type of the RSA certificate to order beside it; `undefined`: none is wanted. */
+  readonly rsaKeyType?: string | undefined;
+  /** The last order brought its first certificate, but not the RSA one. */
+  readonly rsaOwed?: boolean;
   /** SHA-256 of the leaf that the CA has forgotten; `undefined` if none. */
   readonly forgotten: string | undefined;
   /** What the CA suggests about renewal; `undefined` if nothing, or if there is no CA. */

@@ -19,6 +19,8 @@ export interface CaState extends Attempts {
   /** An order has been started and its end has not been recorded. */
   readonly ordering: boolean;
   readonly lastOrder: LastOrder | null;
+  /** The last order brought its first certificate, but not the RSA one, or was cut off between them. */
+  readonly rsaOwed: boolean;
   /** The account's URL when last looked at, and the leaf that was stored then. */
   readonly accountUrl: string;
   readonly seenLeaf: string;
@@ -43,6 +45,7 @@ const FRESH: CaState = {
   wanted: "",
   ordering: false,
   lastOrder: null,
+  rsaOwed: false,
   accountUrl: "",
   seenLeaf: "",
   profile: "",

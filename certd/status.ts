@@ -1,5 +1,8 @@
 // The facts that certd reports, one object for the health check, the health API and the command line.
 // Times are ISO 8601 texts; `null` means "not yet".
+import type { Renewal } from "./decide.ts";
+import type { LeafFacts } from "./validate.ts";
+import type { Watched } from "./watch.ts";
 
 /**
  * `ok`: a certificate from the source is published and every port serves it. `placeholder`: no certificate yet.
@@ -27,10 +30,12 @@ export interface PublishedStatus extends CertificateStatus {
 export interface PortStatus {
   readonly host: string;
   readonly port: number;
-  /** Whether the published leaf is served. */
+  /** Whether the published leaf is served; where an RSA certificate is published too, whether both are. */
   readonly agrees: boolean;
   /** The leaf that is served; `null` if none was seen. */
   readonly served: CertificateStatus | null;
+  /** The leaf that clients without ECDSA are served; `null` if none was seen, or none is published. */
+  readonly servedRsa: CertificateStatus | null;
   /** Why nothing was seen at the last look. */
   readonly error: string | null;
   readonly checkedAt: string | null;
@@ -61,6 +66,8 @@ export interface Status {
   readonly names: readonly string[];
   readonly source: string;
   readonly published: PublishedStatus | null;
+  /** The RSA certificate beside it; `null` if the generation has none. */
+  readonly publishedRsa: (CertificateStatus & { readonly keyType: string }) | null;
   /** The generation that a person wants to stay in service, whatever the source brings; `null`: none. */
   readonly pinned: { readonly generation: number; readonly since: string; readonly until: string } | null;
   readonly ports: readonly PortStatus[];
@@ -121,4 +128,37 @@ export function overallState(
   if (published.placeholder) return "placeholder";
   if (now >= published.notAfter) return "expired";
   return everyPortAgrees ? "ok" : "not-served";
+}
+
+export function certificateStatus(leaf: LeafFacts): CertificateStatus {
+  return {
+    sha256: leaf.sha256,
+    subject: leaf.subject,
+    issuer: leaf.issuer,
+    names: leaf.names,
+    serial: leaf.serial,
+    notBefore: iso(leaf.notBefore),
+    notAfter: iso(leaf.notAfter),
+  };
+}
+
+export function portStatus({ target, agrees, result, checkedAt }: Watched): PortStatus {
+  const seen = result !== undefined && "leaf" in result ? result : undefined;
+  const rsa = seen?.rsa;
+  const error = result !== undefined && "error" in result ? result.error : undefined;
+  const rsaError = rsa !== undefined && "error" in rsa ? `without ECDSA: ${rsa.error}` : undefined;
+  return {
+    host: target.host,
+    port: target.port,
+    agrees,
+    served: seen === undefined ? null : certificateStatus(seen.leaf),
+    servedRsa: rsa !== undefined && "leaf" in rsa ? certificateStatus(rsa.leaf) : null,
+    error: error ?? rsaError ?? null,
+    checkedAt: checkedAt === 0 ? null : iso(checkedAt),
+  };
+}
+
+export function renewalStatus({ at, basis, suggestion }: Renewal): RenewalStatus {
+  const window = suggestion && { start: iso(suggestion.window.start), end: iso(suggestion.window.end) };
+  return { at: iso(at), basis, window: window ?? null, explanationUrl: suggestion?.explanationUrl || null };
 }

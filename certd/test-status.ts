@@ -24,6 +24,7 @@ export const port = (number: number, host: string, served: CertificateStatus | n
   port: number,
   agrees: served !== null,
   served,
+  servedRsa: null,
   error: served === null ? "connect ECONNREFUSED" : null,
   checkedAt: at(0),
 });
@@ -35,6 +36,7 @@ export const good: Status = {
   names: ["mail.example.com"],
   source: "acme",
   published: { ...mail, generation: 7, source: "acme", keyType: "ec-256", publishedAt: at(-10) },
+  publishedRsa: null,
   pinned: null,
   ports: [port(993, "dovecot"), port(25, "postfix")],
   https: port(443, "traefik", certificate("b", -20, 70)),

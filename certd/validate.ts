@@ -31,6 +31,11 @@ export interface Pair {
   readonly privkey: string;
 }
 
+/** What one generation serves: a pair, and beside it perhaps one with an RSA key, for clients that take no ECDSA. */
+export interface Bundle extends Pair {
+  readonly rsa?: Pair;
+}
+
 /** What a leaf certificate says about itself. */
 export interface LeafFacts {
   /** SHA-256 of the DER form, lower-case hex. */
@@ -313,6 +318,16 @@ export function validatePair(pair: Pair, wanted: Wanted): Finding[] {
   return findings;
 }
 
+/** Everything that is wrong with either pair of a bundle; what concerns the RSA one says so. */
+export function validateBundle(bundle: Bundle, wanted: Wanted): Finding[] {
+  return [...validatePair(bundle, wanted), ...(bundle.rsa === undefined ? [] : rsaFindings(bundle.rsa, wanted))];
+}
+
+/** What is wrong with the RSA pair of a bundle. */
+export function rsaFindings(pair: Pair, wanted: Wanted): Finding[] {
+  return validatePair(pair, wanted).map(({ code, message }) => ({ code, message: `RSA: ${message}` }));
+}
+
 /**
  * The same pair in one canonical form: PKCS#8 key, certificates without comments, LF line ends.
  * @throws if either text cannot be parsed; validate first.
@@ -324,4 +339,9 @@ export function canonicalPair(pair: Pair): Pair {
     fullchain: chain.map((certificate) => certificate.toString().trimEnd() + "\n").join(""),
     privkey: createPrivateKey(pair.privkey).export({ type: "pkcs8", format: "pem" }).toString(),
   };
+}
+
+/** Both pairs in their canonical form. @throws as `canonicalPair` */
+export function canonicalBundle({ rsa, ...pair }: Bundle): Bundle {
+  return { ...canonicalPair(pair), ...(rsa === undefined ? {} : { rsa: canonicalPair(rsa) }) };
 }

@@ -1,7 +1,7 @@
 // Watches ports: probes each at its own pace, remembers what it serves, and tells when that changes for good or ill.
 import { probeInterval } from "./schedule.ts";
 import type { Endpoint, ProbeMode } from "./settings.ts";
-import type { ProbeResult } from "./probe.ts";
+import type { ProbeResult, Seen } from "./probe.ts";
 import type { LeafFacts } from "./validate.ts";
 
 export type WatchTarget = Endpoint & { readonly mode: ProbeMode };
@@ -28,8 +28,13 @@ export function portName(port: Watched): string {
 export function served(port: Watched): string {
   if (port.result === undefined) return "has not answered yet";
   if ("error" in port.result) return `gives no certificate (${port.result.error})`;
-  const { leaf } = port.result;
-  return `serves the certificate with serial ${leaf.serial} by ${leaf.issuer}`;
+  const { leaf, rsa } = port.result;
+  const theirs =
+    rsa === undefined ? "" : "error" in rsa ? `none (${rsa.error})` : `the one with serial ${rsa.leaf.serial}`;
+  return (
+    `serves the certificate with serial ${leaf.serial} by ${leaf.issuer}` +
+    (theirs === "" ? "" : ` and, to clients without ECDSA, ${theirs}`)
+  );
 }
 
 /** A difference shorter than this is a switch in progress; milliseconds. */
@@ -46,7 +51,7 @@ export interface WatchEvents {
 
 export class PortWatch {
   readonly ports: readonly Watched[];
-  private readonly agreement: (leaf: LeafFacts) => boolean;
+  private readonly agreement: (leaf: LeafFacts, rsa: Seen | undefined) => boolean;
   private readonly look: (target: WatchTarget) => Promise<ProbeResult>;
   private readonly clock: () => number;
   private readonly events: WatchEvents;
@@ -56,12 +61,13 @@ export class PortWatch {
   private announced = true;
 
   /**
-   * @param agreement whether a served leaf is what should be served now
+   * @param agreement whether a served leaf is what should be served now, and what clients without ECDSA see if that was
+   * looked at
    * @param look one connection, never rejecting
    */
   constructor(
     targets: readonly WatchTarget[],
-    agreement: (leaf: LeafFacts) => boolean,
+    agreement: (leaf: LeafFacts, rsa: Seen | undefined) => boolean,
     look: (target: WatchTarget) => Promise<ProbeResult>,
     clock: () => number,
     events: WatchEvents,
@@ -120,7 +126,7 @@ export class PortWatch {
     const now = this.clock();
     port.result = result;
     port.checkedAt = now;
-    const agrees = "leaf" in result && this.agreement(result.leaf);
+    const agrees = "leaf" in result && this.agreement(result.leaf, result.rsa);
     if (agrees) {
       port.servedAfter ??= now - this.since;
       if (port.told) this.events.repaired(port, now - port.differsSince);

@@ -19,6 +19,7 @@ function generation(number: number, change: Partial<GenerationFacts> = {}): Gene
     publicKeySha256: "ab12".repeat(16),
     issuer: "CN=YE1",
     chain: ["CN=mail.example.com", "CN=YE1"],
+    rsa: null,
     problems: [],
     ...change,
   };

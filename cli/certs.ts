@@ -69,7 +69,7 @@ export function renderList({ generations, current, pinned, budget }: Listing, no
     minute(one.publishedAt),
     minute(one.notAfter),
     ((Date.parse(one.notAfter) - now) / 86_400_000).toFixed(1),
-    one.keyType,
+    keyTypes(one),
     one.publicKeySha256.slice(0, 12),
     one.serial,
     one.issuer,
@@ -117,6 +117,9 @@ export async function stackLimit(stack: string): Promise<string | undefined> {
     throw error;
   }
 }
+
+const keyTypes = ({ keyType, rsa }: GenerationFacts): string =>
+  [keyType, ...(rsa === null ? [] : [rsa.keyType])].join(" + ");
 
 const minute = (time: string): string => `${time.slice(0, 16).replace("T", " ")} UTC`;
 
@@ -183,6 +186,13 @@ export function compare(from: GenerationFacts, to: GenerationFacts): Field[] {
     field("not after", ({ notAfter }) => [notAfter]),
     field("serial", ({ serial }) => [serial]),
     field("source", ({ source, directory }) => [[source, directory ?? ""].join(" ").trim()]),
+    ...(from.rsa === null && to.rsa === null
+      ? []
+      : [
+          field("RSA key", ({ rsa }) => [rsa === null ? "none" : `${rsa.keyType} ${rsa.publicKeySha256}`]),
+          field("RSA serial", ({ rsa }) => [rsa?.serial ?? "none"]),
+          field("RSA not after", ({ rsa }) => [rsa?.notAfter ?? "none"]),
+        ]),
     field("published", ({ publishedAt }) => [publishedAt]),
     field("problems", ({ problems }) => (problems.length === 0 ? ["none"] : problems)),
   ];
@@ -210,16 +220,20 @@ export function previous({ generations, current }: Listing): GenerationFacts {
  * Why a generation's key must not be served while the stack has TLSA records; `undefined`: it may be.
  * @param dnsRecords the stack's output of that name
  */
-export function tlsaProblem({ generation, publicKeySha256 }: GenerationFacts, dnsRecords: unknown): string | undefined {
+export function tlsaProblem(
+  { generation, publicKeySha256, rsa }: GenerationFacts,
+  dnsRecords: unknown,
+): string | undefined {
   const records = (Array.isArray(dnsRecords) ? dnsRecords : []) as readonly {
     readonly type: string;
     readonly value: string;
   }[];
   const tlsa = records.filter(({ type }) => type === "TLSA");
-  if (tlsa.length === 0 || tlsa.some(({ value }) => value.toLowerCase() === `3 1 1 ${publicKeySha256}`))
-    return undefined;
+  const keys = [publicKeySha256, ...(rsa === null ? [] : [rsa.publicKeySha256])];
+  const named = (key: string): boolean => tlsa.some(({ value }) => value.toLowerCase() === `3 1 1 ${key}`);
+  if (tlsa.length === 0 || keys.every(named)) return undefined;
   return (
-    `no TLSA record names the key of generation ${generationName(generation)}, so DANE senders would refuse to deliver: ` +
+    `no TLSA record names ${keys.length > 1 ? "every" : "the"} key of generation ${generationName(generation)}, so DANE senders would refuse to deliver: ` +
     "choose a generation with a key that one names (`vectis dns show`), or set vectis:dns.dane to off first"
   );
 }

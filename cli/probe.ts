@@ -4,7 +4,7 @@ import { X509Certificate } from "node:crypto";
 import { request } from "node:http";
 import { connect, type Socket } from "node:net";
 import { connect as connectTls, type SecureVersion } from "node:tls";
-import { publicKeySha256 } from "../certd/validate.ts";
+import { keyTypeOf, publicKeySha256 } from "../certd/validate.ts";
 import { smtpStartTls } from "./lines.ts";
 import { groupInServerFlight, Tap } from "./server-hello.ts";
 
@@ -50,6 +50,8 @@ export interface Certificate {
   readonly fingerprint: string;
   /** SHA-256 of the public key, upper-case hex, as a TLSA 3 1 1 record has it. */
   readonly publicKeySha256: string;
+  /** For example `ec-256` or `rsa-2048`. */
+  readonly keyType: string;
   readonly notBefore: Date;
   readonly notAfter: Date;
 }
@@ -143,6 +145,7 @@ export function describeCertificate(leaf: X509Certificate): Certificate {
     selfIssued: leaf.subject === leaf.issuer,
     serial: leaf.serialNumber,
     publicKeySha256: publicKeySha256(leaf.publicKey).toUpperCase(),
+    keyType: keyTypeOf(leaf.publicKey),
     fingerprint: leaf.fingerprint256,
     notBefore: leaf.validFromDate,
     notAfter: leaf.validToDate,

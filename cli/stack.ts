@@ -9,6 +9,8 @@ export { projectRoot } from "./pulumi.ts";
 export interface StackOutputs {
   readonly hostname: string;
   readonly certificateNames: readonly string[];
+  /** Key type of the second certificate of the mail ports, if they have one. */
+  readonly alsoKeyType: string | undefined;
   readonly endpoints: Target["endpoints"];
   readonly https: NonNullable<Target["https"]>;
   readonly containers: Readonly<Record<"traefik" | "postfix" | "dovecot" | "acme", string>>;
@@ -31,7 +33,7 @@ export async function rawOutputs(stack: string | undefined): Promise<Readonly<Re
 
 /** @throws UserError when the outputs are not those of a stack that is up */
 export function parseOutputs(outputs: unknown): StackOutputs {
-  const { hostname, certificateNames, endpoints, https, containers, acmeDirectory, internalCa } = record(
+  const { hostname, certificateNames, alsoKeyType, endpoints, https, containers, acmeDirectory, internalCa } = record(
     outputs,
     "outputs",
   );
@@ -42,6 +44,7 @@ export function parseOutputs(outputs: unknown): StackOutputs {
     certificateNames: Array.isArray(certificateNames)
       ? certificateNames.map((name) => text(name, "certificateNames"))
       : [],
+    alsoKeyType: optionalText(alsoKeyType),
     endpoints: Object.fromEntries(
       [...tlsServices.map(({ key }) => key), ...(where["http"] === undefined ? [] : ["http" as const])].map((key) => [
         key,

@@ -27,6 +27,7 @@ function served(key: TlsServiceKey, change: Partial<Handshake> = {}): Handshake 
       serial: fingerprint,
       fingerprint,
       publicKeySha256: "00",
+      keyType: "ec-256",
       notBefore: new Date("2025-12-01T00:00:00Z"),
       notAfter: new Date("2026-03-01T00:00:00Z"),
     },
@@ -36,6 +37,7 @@ function served(key: TlsServiceKey, change: Partial<Handshake> = {}): Handshake 
 
 const good: Facts = {
   tls: each((key) => ({ ok: true, value: served(key) })),
+  rsa: undefined,
   tls11: each(() => "refused"),
   redirect: { ok: true, value: { status: 301, location: `https://${hostname}/` } },
   listening: [],

@@ -1,6 +1,7 @@
 // What a mail host must look like from outside, as data, and the judgement of probed facts against it. Pure apart from
 // `inspect`, which collects the facts.
 import type { Offer } from "./offer.ts";
+import { RSA_SIGNATURES } from "../certd/probe.ts";
 import {
   get,
   handshake,
@@ -42,6 +43,8 @@ export interface Target {
     /** Absent if port 80 is not published. */
     readonly http?: Address;
   };
+  /** Key type of the second certificate of the mail ports. Default: they have one alone. */
+  readonly alsoKeyType?: string | undefined;
   /** Whether 443 has a certificate of its own or shares that of the mail ports. Default: own. */
   readonly https?: "own" | "shared";
   /** PEM roots to trust instead of the system's. */
@@ -52,6 +55,8 @@ type Probed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false
 
 export interface Facts {
   readonly tls: Readonly<Record<TlsServiceKey, Probed<Handshake>>>;
+  /** What clients without ECDSA see of the mail ports; undefined if these have one certificate alone. */
+  readonly rsa: Readonly<Record<TlsServiceKey, Probed<Handshake>>> | undefined;
   readonly tls11: Readonly<Record<TlsServiceKey, Reception>>;
   /** Undefined if port 80 is not published. */
   readonly redirect: Probed<Answer> | undefined;
@@ -93,15 +98,18 @@ export async function inspect(target: Target, timeout = 10_000): Promise<Facts> 
         tlsServices.map(async (service) => [service.key, await look(service, target.endpoints[service.key])] as const),
       ),
     ) as Record<TlsServiceKey, T>;
-  const [tls, tls11, redirect, listening] = await Promise.all([
+  const [tls, rsa, tls11, redirect, listening] = await Promise.all([
     each((service, address) => probed(handshake(address, options(service)))),
+    target.alsoKeyType === undefined
+      ? undefined
+      : each((service, address) => probed(handshake(address, { ...options(service), signatures: RSA_SIGNATURES }))),
     each((service, address) => reception(address, { ...options(service), version: "TLSv1.1" })),
     target.endpoints.http && probed(get(target.endpoints.http, target.hostname, "/", timeout)),
     Promise.all(
       clearTextPorts.map(async (port) => ((await listens(clearTextAddress(target, port))) ? [port] : [])),
     ).then((ports) => ports.flat()),
   ]);
-  return { tls, tls11, redirect, listening };
+  return { tls, rsa, tls11, redirect, listening };
 }
 
 /** Where a clear-text port would be, had it been published as the TLS ones are: the same address and offset. */
@@ -134,6 +142,14 @@ export function judge(target: Target, facts: Facts, now = new Date(), offer?: Of
   ].sort((a, b) => a.port - b.port);
   const checks = [
     { name: "25, 465, 587, 993 and 995 serve one certificate", problems: oneMailCertificate(facts) },
+    ...(target.alsoKeyType === undefined || facts.rsa === undefined
+      ? []
+      : [
+          {
+            name: `25, 465, 587, 993 and 995 serve one certificate with an ${target.alsoKeyType} key to clients without ECDSA`,
+            problems: oneRsaCertificate(target, facts.rsa),
+          },
+        ]),
     target.https === "shared"
       ? { name: "443 serves the certificate of the mail ports", problems: webCertificateIsShared(facts) }
       : { name: "443 serves another certificate than the mail ports", problems: webCertificateDiffers(facts) },
@@ -217,6 +233,28 @@ function notPublished(facts: Facts, published: string | undefined): string[] {
     ({ fingerprint }) => fingerprint.replaceAll(":", "").toLowerCase() !== published,
   );
   return other.length === 0 ? [] : [`${other.map(({ port }) => port).join(", ")}: another certificate`];
+}
+
+function oneRsaCertificate(target: Target, rsa: NonNullable<Facts["rsa"]>): string[] {
+  const problems = mailServices.flatMap(({ key, port }) => {
+    const probe = rsa[key];
+    const problem = probe.ok ? rsaProblem(target, probe.value) : probe.error;
+    return problem === undefined ? [] : [`${port}: ${problem}`];
+  });
+  const served = new Set(
+    mailServices.flatMap(({ key }) => {
+      const probe = rsa[key];
+      return probe.ok ? [probe.value.leaf.fingerprint] : [];
+    }),
+  );
+  return problems.length > 0 || served.size === 1 ? problems : ["not the same on every port"];
+}
+
+function rsaProblem({ hostname, names, alsoKeyType }: Target, { leaf, distrust }: Handshake): string | undefined {
+  if (distrust !== undefined) return distrust;
+  if (leaf.keyType !== alsoKeyType) return `an ${leaf.keyType} key`;
+  const missing = [hostname, ...names].filter((name) => !leaf.names.some((pattern) => covers(pattern, name)));
+  return missing.length === 0 ? undefined : `does not cover ${missing.join(", ")}`;
 }
 
 function oneMailCertificate(facts: Facts): string[] {

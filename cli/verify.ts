@@ -87,9 +87,9 @@ export async function verifyOutputs(
   { ca, wait, json }: VerifyOptions,
   offer?: () => Promise<Offer>,
 ): Promise<ExitCode> {
-  const { hostname, certificateNames, endpoints, https } = outputs;
+  const { hostname, certificateNames, alsoKeyType, endpoints, https } = outputs;
   const roots = await chooseRoots(ca, outputs);
-  const target: Target = { hostname, names: certificateNames, endpoints, https, ca: roots.pem };
+  const target: Target = { hostname, names: certificateNames, alsoKeyType, endpoints, https, ca: roots.pem };
   const verdict = await verify(target, { deadline: wait * 1000, progress, offer });
   result(json, { hostname, roots: roots.from, ...verdict }, () =>
     [render(verdict), `     Chains are checked against ${roots.from}.`].join("\n"),

@@ -14,6 +14,8 @@ const passwdFile = "/run/vectis/users";
 export interface DovecotConfig {
   readonly hostname: string;
   readonly policy: TlsPolicy;
+  /** Whether a second certificate, with an RSA key, is served to clients that take no ECDSA. Default: no. */
+  readonly alsoRsa?: boolean;
 }
 
 const versions = "dovecot_config_version = 2.4.1\ndovecot_storage_version = 2.4.1\n";
@@ -36,7 +38,7 @@ mail_path = ~/Maildir
 
 /** Configuration of the instance that serves IMAP and POP3; the one that a certificate reloads. */
 export function dovecotConf(config: DovecotConfig): string {
-  const tls = dovecotTls(config.policy).map(([key, value]) => `${key} = ${value}\n`);
+  const tls = dovecotTls(config.policy, config.alsoRsa).map(([key, value]) => `${key} = ${value}\n`);
   // Login processes that live on and take many clients: faster, and none is forked in the moment of a reload.
   const login = (protocol: "imap" | "pop3", port: number): string => `service ${protocol}-login {
   process_min_avail = 2

@@ -122,7 +122,7 @@ SignatureAlgorithms = ${policy.signatureAlgorithms.join(":")}
 export function postfixTls(policy: TlsPolicy): [string, string][] {
   const [floor, relayFloor] = [`>=TLSv${policy.minVersion}`, `>=TLSv${relayMinVersion}`];
   return [
-    // One file: key, leaf, chain. Two files are a race that Postfix's TLS_README warns of.
+    // One file: key, leaf, chain, and then perhaps those of RSA. More files are a race that Postfix's TLS_README warns of.
     ["smtpd_tls_chain_files", `${certificateFolder}/keychain.pem`],
     ["smtpd_tls_security_level", "may"],
     ["smtpd_tls_auth_only", "yes"],
@@ -150,8 +150,15 @@ export function postfixTls(policy: TlsPolicy): [string, string][] {
   ];
 }
 
-/** Settings of Dovecot 2.4, in the order in which they are written. */
-export function dovecotTls(policy: TlsPolicy): [string, string][] {
+/**
+ * Settings of Dovecot 2.4, in the order in which they are written.
+ * @param alsoRsa whether there is a second certificate; the follower's copy has its files even before it is there
+ */
+export function dovecotTls(policy: TlsPolicy, alsoRsa = false): [string, string][] {
+  const second: [string, string][] = [
+    ["ssl_server_alt_cert_file", `${certificateFolder}/fullchain-rsa.pem`],
+    ["ssl_server_alt_key_file", `${certificateFolder}/privkey-rsa.pem`],
+  ];
   return [
     ["ssl", "required"],
     ["ssl_min_protocol", `TLSv${policy.minVersion}`],
@@ -160,5 +167,6 @@ export function dovecotTls(policy: TlsPolicy): [string, string][] {
     ["ssl_server_prefer_ciphers", "client"],
     ["ssl_server_cert_file", `${certificateFolder}/fullchain.pem`],
     ["ssl_server_key_file", `${certificateFolder}/privkey.pem`],
+    ...(alsoRsa ? second : []),
   ];
 }

@@ -212,6 +212,7 @@ function contradictions(settings: Settings, project: string): string[] {
     problems.push(
       `${project}:dns.dane is on, which needs to know the next key too; set ${project}:keys.held to stack, or ${project}:dns.dane to off`,
     );
+  problems.push(...alsoContradictions(settings, project));
   if (challenge === "http-01" && publish.port80 === "closed") {
     problems.push(
       `${project}:publish.port80 is closed, but ${project}:tls.challenge http-01 is answered there; ` +
@@ -227,4 +228,25 @@ function contradictions(settings: Settings, project: string): string[] {
   if (tls.names.includes(hostname))
     problems.push(`${project}:tls.names has ${hostname}, which ${project}:hostname is already; remove it`);
   return problems;
+}
+
+/** The second certificate has no key that a record of DANE could name, and only an ACME CA issues it. */
+function alsoContradictions({ tls, dns }: Settings, project: string): string[] {
+  const { alsoKeyType } = tls.acme;
+  if (alsoKeyType === undefined) return [];
+  const what = `${project}:tls.acme.alsoKeyType is ${alsoKeyType}`;
+  return [
+    ...(tls.provider === "letsencrypt"
+      ? []
+      : [
+          `${what}, but ${project}:tls.provider ${tls.provider} has one certificate alone; ` +
+            `remove alsoKeyType, or set the provider to letsencrypt`,
+        ]),
+    ...(dns.dane === "off"
+      ? []
+      : [
+          `${what}, but the records of ${project}:dns.dane name the stack's key alone, and a sender that is served the ` +
+            `RSA certificate would refuse to deliver; remove alsoKeyType, or set ${project}:dns.dane to off and wait for two TTLs`,
+        ]),
+  ];
 }

@@ -135,6 +135,8 @@ const postfix = new Postfix("postfix", {
 export const hostname = settings.hostname;
 export const endpoints = plan.endpoints;
 export const certificateNames = plan.certificateNames;
+/** Key type of the second certificate of the mail ports; undefined if they have one alone. */
+export const alsoKeyType = settings.tls.acme.alsoKeyType;
 const tlsa = pulumi.output(dane && mailKeys ? mailKeys.records(dane) : []);
 export const dnsRecords = tlsa.apply((more) => printed([...dns.records, ...more]));
 export const dnsZone = tlsa.apply((more) => zoneFile([...dns.records, ...more]));

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { basename, dirname, normalize } from "node:path";
 import * as v from "valibot";
-import { isDnsName, PROFILE } from "../certd/settings.ts";
+import { isDnsName, PROFILE, RSA_KEY_TYPES } from "../certd/settings.ts";
 import { domain, email, text, wholeNumber } from "./config-fields.ts";
 
 /** Let's Encrypt's directories by the name that `tls.acme.directory` accepts for them. */
@@ -71,6 +71,11 @@ const acme = v.pipe(
     caBundle: v.optional(caBundle),
     /** Key of the certificates. Default: ec-256. */
     keyType: v.optional(v.picklist(["ec-256", "ec-384"], "must be ec-256 or ec-384"), "ec-256"),
+    /**
+     * Key of a second certificate of the mail ports, for clients that take no ECDSA; ordered and renewed beside the other
+     * one. Needs the provider letsencrypt, and no DANE. Default: there is none.
+     */
+    alsoKeyType: v.optional(v.picklist(RSA_KEY_TYPES, "must be rsa-2048, rsa-3072 or rsa-4096")),
     /**
      * Certificate profile of the CA (draft-ietf-acme-profiles), for example Let's Encrypt's tlsserver or shortlived. Default:
      * none is named, and the CA chooses.

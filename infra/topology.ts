@@ -156,7 +156,7 @@ export function topology(settings: Settings): Topology {
     },
     traefik,
     postfix: { hostname, domains, mailboxes: mailboxes.map(({ address }) => address), lmtp: "dovecot:24", policy },
-    dovecot: { hostname, policy },
+    dovecot: { hostname, policy, alsoRsa: tls.acme.alsoKeyType !== undefined },
     mailboxes,
   };
 }
@@ -187,6 +187,7 @@ function source({ tls, dns, keys }: Settings): CertdSettings["source"] {
         challenge: tls.challenge,
         httpPort: challengePort,
         keyType: tls.acme.keyType,
+        ...(tls.acme.alsoKeyType === undefined ? {} : { rsaKeyType: tls.acme.alsoKeyType }),
         ...(tls.acme.profile === undefined ? {} : { profile: tls.acme.profile }),
         ...(keys.held === "stack" ? { keyFile: mailKeyFile } : {}),
         ...(tls.challenge === "dns-01" ? { dns: dnsZones(dns) } : { challengeRoute: { host: "traefik", port: 80 } }),

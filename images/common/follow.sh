@@ -36,14 +36,28 @@ hold() {
 checked() {
   why='a file is missing or cannot be copied'
   cp "$certs/$1/fullchain.pem" "$certs/$1/privkey.pem" "$certs/$1/keychain.pem" "$next/" 2>/dev/null || return 1
-  facts=$(ssl x509 -noout -pubkey -checkend 0 -in "$next/fullchain.pem")
+  second=
+  if [ -e "$certs/$1/fullchain-rsa.pem" ] || [ -e "$certs/$1/privkey-rsa.pem" ]; then
+    second=-rsa
+    cp "$certs/$1/fullchain-rsa.pem" "$certs/$1/privkey-rsa.pem" "$next/" 2>/dev/null || return 1
+  fi
+  belongs '' || return 1
+  [ "$expired" -eq 0 ] || [ "${2:-}" = even-expired ] || { why='expired certificate'; return 1; }
+  # An RSA certificate that has expired does not keep the other one from anybody.
+  [ -z "$second" ] || belongs -rsa || { why="RSA: $why"; return 1; }
+  cat "$next/privkey.pem" "$next/fullchain.pem" ${second:+"$next/privkey-rsa.pem" "$next/fullchain-rsa.pem"} |
+    cmp -s - "$next/keychain.pem" || { why='keychain.pem is not key and chain'; return 1; }
+  # Without an RSA certificate its name leads to the other one: Dovecot's configuration may name it before it is there.
+  [ -n "$second" ] || { ln "$next/fullchain.pem" "$next/fullchain-rsa.pem" && ln "$next/privkey.pem" "$next/privkey-rsa.pem"; }
+}
+
+# belongs SUFFIX: whether that key and certificate are a pair; sets `expired` to 0 if it is valid for now.
+belongs() {
+  facts=$(ssl x509 -noout -pubkey -checkend 0 -in "$next/fullchain$1.pem")
   expired=$?
   [ -n "$facts" ] || { why='unreadable certificate'; return 1; }
-  [ "$expired" -eq 0 ] || [ "${2:-}" = even-expired ] || { why='expired certificate'; return 1; }
-  key=$(ssl pkey -pubout -in "$next/privkey.pem") || { why='unreadable key'; return 1; }
+  key=$(ssl pkey -pubout -in "$next/privkey$1.pem") || { why='unreadable key'; return 1; }
   case $facts in *"$key"*) ;; *) why='the key does not belong to the certificate'; return 1 ;; esac
-  cat "$next/privkey.pem" "$next/fullchain.pem" | cmp -s - "$next/keychain.pem" ||
-    { why='keychain.pem is not key and chain'; return 1; }
 }
 
 # tidy: removes the copies before the last one, and what a follower that was killed left behind.
@@ -66,21 +80,32 @@ first_copy() {
   done
 }
 
-# served PORT[/PROTOCOL]: what the daemon shows of its certificates there; empty when it serves none.
+# served PORT[/PROTOCOL] [OPTION…]: what the daemon shows of its certificates there; empty when it serves none.
 served() {
-  case $1 in
-    */*) ssl s_client -connect "127.0.0.1:${1%%/*}" -starttls "${1#*/}" </dev/null ;;
-    *) ssl s_client -connect "127.0.0.1:$1" </dev/null ;;
+  at=$1
+  shift
+  case $at in
+    */*) set -- -starttls "${at#*/}" "$@" ;;
   esac
+  ssl s_client -connect "127.0.0.1:${at%%/*}" "$@" </dev/null
 }
 
-# missing: the ports that do not serve the copy, all asked at the same time.
+# missing: the ports that do not serve the copy, all asked at the same time, and clients without ECDSA too if it has a
+# certificate for them.
 missing() {
   leaf=$(sed '/-----END CERTIFICATE-----/q' "$copy/fullchain.pem")
+  rsa=$leaf
+  [ -z "$second" ] || rsa=$(sed '/-----END CERTIFICATE-----/q' "$copy/fullchain-rsa.pem")
   for port in $ports; do
-    { case $(served "$port") in *"$leaf"*) ;; *) printf ' %s' "${port%%/*}" ;; esac } &
+    { serves "$port" || printf ' %s' "${port%%/*}"; } &
   done
   wait
+}
+
+serves() {
+  case $(served "$1") in *"$leaf"*) ;; *) return 1 ;; esac
+  [ "$rsa" != "$leaf" ] || return 0
+  case $(served "$1" -sigalgs rsa_pss_rsae_sha256:RSA+SHA256) in *"$rsa"*) ;; *) return 1 ;; esac
 }
 
 # superseded GENERATION: whether `current` has moved on; what is left to do is then another generation's.

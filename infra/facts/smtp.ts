@@ -22,6 +22,6 @@ export async function servedLeaf(
   { mailHost, host, port }: SmtpQuestion,
   milliseconds: number,
 ): Promise<LeafFacts | { readonly unanswered: string }> {
-  const seen = await probe({ host, port, mode: "starttls-smtp" }, mailHost, milliseconds);
+  const seen = await probe({ host, port, mode: "starttls-smtp" }, mailHost, { timeoutMs: milliseconds });
   return "leaf" in seen ? seen.leaf : { unanswered: seen.error };
 }

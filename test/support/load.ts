@@ -15,6 +15,8 @@ export interface LoadOptions {
   readonly perPort?: number;
   /** Milliseconds between two handshakes of a client; default 5. */
   readonly pause?: number;
+  /** Signature algorithms to offer, OpenSSL's names joined by colons. Default: OpenSSL's own list. */
+  readonly signatures?: string;
   /** Default: the mail ports. */
   readonly services?: readonly (typeof tlsServices)[number][];
   /** Whether to count a leaf whose root is not known yet; default: none. */
@@ -33,7 +35,7 @@ export class HandshakeLoad extends ServedCounts {
   /** Starts clients on every port; every chain must verify, so a torn pair or a placeholder is a failure. */
   constructor(
     target: Target,
-    { perPort = 1, pause = 5, services = mailServices, accepts = () => false }: LoadOptions = {},
+    { perPort = 1, pause = 5, signatures, services = mailServices, accepts = () => false }: LoadOptions = {},
   ) {
     super();
     this.ca = target.ca ?? "";
@@ -42,7 +44,7 @@ export class HandshakeLoad extends ServedCounts {
         while (this.#running) {
           const at = Date.now();
           try {
-            const options = { hostname: target.hostname, ca: this.ca, startTls: startTls(service) };
+            const options = { hostname: target.hostname, ca: this.ca, signatures, startTls: startTls(service) };
             const seen = await handshake(target.endpoints[service.key], options);
             this.slowest = Math.max(this.slowest, Date.now() - at);
             if (seen.distrust === undefined || accepts(seen.leaf)) this.count(service.port, seen.leaf.serial, at);

@@ -210,8 +210,8 @@ export class Site {
 
   /** Where clients find the site, trusting the root that the CA has now, and `roots`. */
   async target(): Promise<Target> {
-    const { hostname, certificateNames, endpoints, https } = this.outputs;
-    return { hostname, names: certificateNames, endpoints, https, ca: (await this.lab.root()) + this.roots };
+    const { hostname, certificateNames, alsoKeyType, endpoints, https } = this.outputs;
+    return { hostname, names: certificateNames, alsoKeyType, endpoints, https, ca: (await this.lab.root()) + this.roots };
   }
 
   async verdict(): Promise<Verdict> {
