@@ -22,6 +22,7 @@ const pki = new TestPki();
 const ec256 = pki.issue({ subject: "/", names: [HOST] });
 const ec384 = pki.issue({ subject: "/", names: [HOST], key: "secp384r1" });
 const other = pki.issue({ subject: "/", names: [HOST] });
+const rsa = pki.issue({ subject: "/", names: [HOST], key: "rsa:2048" });
 after(() => pki.remove());
 
 let top = "";
@@ -140,6 +141,46 @@ Le_DNSSleep='0'
     const folder = store(driver().home, ec256, conf("Le_Webroot='no'\n"));
     driver([HOST], { challenge: "dns-01", dns: { zoneId: ZONE } });
     assert.equal(confValue(readFileSync(join(folder, `${HOST}.conf`), "utf8"), "Le_Webroot"), "dns_vectis");
+  });
+
+  it("orders an RSA certificate in a place of its own, where a person's renewal of the first one does not find it", async () => {
+    const made = driver([HOST], { rsaKeyType: "rsa-3072", profile: "tlsserver" });
+    await made.order();
+    await made.orderRsa();
+    const home = join(made.home, "rsa");
+    const common = `--renew --domain ${HOST} --force --accountemail admin@vectis.test`;
+    assert.deepEqual(runs(), [common, `${common} --cert-home ${home}`]);
+    const text = readFileSync(join(home, HOST, `${HOST}.conf`), "utf8");
+    assert.deepEqual(
+      ["Le_Keylength", "Le_Domain", "Le_Certificate_Profile"].map((key) => confValue(text, key)),
+      ["3072", HOST, "tlsserver"],
+    );
+    assert.equal(confValue(ordered(made), "Le_Keylength"), "ec-256");
+  });
+
+  it("reads the RSA certificate beside the first one, while one is wanted", () => {
+    const made = driver([HOST], { rsaKeyType: "rsa-2048" });
+    store(made.home, ec256, conf());
+    assert.deepEqual(made.read(), { kind: "stored", pair: { fullchain: ec256.pem, privkey: ec256.key } });
+    const folder = join(made.home, "rsa", HOST);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "fullchain.cer"), rsa.pem);
+    writeFileSync(join(folder, `${HOST}.key`), rsa.key);
+    const pair = { fullchain: ec256.pem, privkey: ec256.key };
+    const both = { ...pair, rsa: { fullchain: rsa.pem, privkey: rsa.key } };
+    assert.deepEqual(made.read(), { kind: "stored", pair: both });
+    assert.deepEqual(driver().read(), { kind: "stored", pair });
+  });
+
+  it("keeps an RSA key of the wanted size, and has another made for another size", async () => {
+    const key = (made: AcmeDriver): string => join(made.home, "rsa", HOST, `${HOST}.key`);
+    const made = driver([HOST], { rsaKeyType: "rsa-2048" });
+    mkdirSync(join(made.home, "rsa", HOST), { recursive: true });
+    writeFileSync(key(made), rsa.key);
+    await made.orderRsa();
+    assert.equal(readFileSync(key(made), "utf8"), rsa.key);
+    await driver([HOST], { rsaKeyType: "rsa-4096" }).orderRsa();
+    assert.equal(existsSync(key(made)), false);
   });
 
   it("keeps a key whose order was never finished", async () => {

@@ -151,6 +151,8 @@ describe("a person's commands", () => {
     const left = (remaining: number) => ({ names: [HOST], limit: 5, remaining, nextAt: "soon", heldUntil: null });
     assert.match(spendingProblem(left(2)) ?? "", /leaves 2 of 5 orders for exactly mail\.vectis\.test .* --yes/);
     assert.equal(spendingProblem(left(3)), undefined);
+    assert.match(spendingProblem(left(3), 2) ?? "", /leaves 3 of 5 .* this one is for 2 certificates, /);
+    assert.equal(spendingProblem(left(4), 2), undefined);
     assert.equal(spendingProblem(null), undefined);
   });
 

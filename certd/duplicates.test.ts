@@ -86,6 +86,15 @@ describe("duplicate certificates", () => {
     assert.equal(one.held({ ...keyChange, asked: true }), 0);
   });
 
+  it("counts the RSA certificate beside each, and holds an order for both back earlier than one for it alone", () => {
+    const { start } = host(() => undefined, { ...production, rsaKeyType: "rsa-2048" });
+    const one = start();
+    one.observe([leaf("a"), leaf("r")]);
+    assert.equal(one.status(undefined)?.remaining, 3);
+    assert.equal(one.held({ ...keyChange, leaves: "rsa" }), 0);
+    assert.equal(one.held(keyChange), NOW + 33.6 * HOUR);
+  });
+
   it("holds back nothing at another directory", () => {
     const { start } = host(() => undefined, { directory: "https://acme-staging-v02.api.letsencrypt.org/directory" });
     const one = start(leaf("a"), leaf("b"), leaf("c"), leaf("d"), leaf("e"));

@@ -22,7 +22,7 @@ import { GenerationStore, RefusedError, type Origin } from "./generations.ts";
 import { makePlaceholder, PLACEHOLDER_ORGANIZATION } from "./placeholder.ts";
 import { buildSync } from "esbuild";
 import { TestPki } from "./test-pki.ts";
-import { canonicalPair, validatePair, type Pair } from "./validate.ts";
+import { canonicalPair, validatePair, type Bundle, type Pair } from "./validate.ts";
 
 const NAMES = ["mail.vectis.test"];
 const ACME: Origin = { source: "acme", directory: "https://ca.test/dir" };
@@ -37,6 +37,11 @@ const pair = (index: number): Pair => {
   const found = pairs[index];
   assert.ok(found);
   return found;
+};
+/** Both kinds of certificate. */
+const both = (index: number): Bundle => {
+  const leaf = pki.issue({ subject: "/", names: NAMES, by: issuer, usage: "serverAuth", key: "rsa:2048" });
+  return { ...pair(index), rsa: canonicalPair({ fullchain: leaf.pem + issuer.pem, privkey: leaf.key }) };
 };
 const clock = (): number => Date.now() + 1000;
 
@@ -112,6 +117,45 @@ describe("GenerationStore", () => {
     });
     assert.match(generation.meta.subject, new RegExp(`O=${PLACEHOLDER_ORGANIZATION}.*CN=mail.vectis.test`));
     assert.deepEqual(generation.meta.names, ["mail.vectis.test", "imap.vectis.test"]);
+  });
+
+  it("lays an RSA certificate beside the first one, and both into the file that Postfix reads", () => {
+    const bundle = both(0);
+    const { leaf, rsa, meta } = store.publish(bundle, NAMES, ACME);
+    assert.deepEqual([leaf.keyType, rsa?.keyType], ["ec-256", "rsa-2048"]);
+    assert.deepEqual([meta.rsa?.sha256, meta.rsa?.serial], [rsa?.sha256, rsa?.serial]);
+    assert.equal(read("current/fullchain-rsa.pem"), bundle.rsa?.fullchain);
+    assert.equal(
+      read("keychain.pem"),
+      bundle.privkey + bundle.fullchain + (bundle.rsa?.privkey ?? "") + (bundle.rsa?.fullchain ?? ""),
+    );
+    assert.deepEqual(
+      ["fullchain-rsa.pem", "privkey-rsa.pem"].map((file) => mode("generations/000000", file)),
+      ["644", "600"],
+    );
+    assert.deepEqual(store.current()?.pair, bundle);
+    assert.equal(store.publish(pair(1), NAMES, ACME).rsa, undefined);
+    assert.equal(store.switchTo(0).rsa?.sha256, rsa?.sha256);
+  });
+
+  for (const file of ["fullchain-rsa.pem", "privkey-rsa.pem", "keychain.pem"]) {
+    it(`calls a generation with two certificates damaged when its ${file} is another one's, or is gone`, () => {
+      store.publish(both(0), NAMES, ACME);
+      store.publish(both(1), NAMES, ACME);
+      writeFileSync(at("generations/000001", file), read("generations/000000", file));
+      assert.equal(store.current(), undefined);
+      unlinkSync(at("generations/000001", file));
+      assert.equal(store.current(), undefined);
+      assert.equal(store.switchTo(0).number, 0);
+    });
+  }
+
+  it("refuses an RSA certificate that must not be served, and says that it is that one", () => {
+    const { rsa, ...first } = both(0);
+    assert.ok(rsa);
+    const mixed = { ...first, rsa: { ...rsa, privkey: first.privkey } };
+    assert.throws(() => store.publish(mixed, NAMES, ACME), /^RefusedError: RSA: The private key does not belong/);
+    assert.deepEqual(readdirSync(at("generations")), []);
   });
 
   it("finishes what a killed writer had renamed but not switched to", () => {

@@ -29,6 +29,20 @@ describe("health", () => {
     assert.deepEqual(report.renewal, { at: at(50), basis: "lifetime", window: null, explanationUrl: null });
   });
 
+  it("reports an RSA certificate beside the mail certificate, and that its renewal is overdue", () => {
+    assert.equal(health(good, NOW).certificates.rsa, null);
+    const withRsa = (to: number): Status => ({
+      ...good,
+      publishedRsa: { ...certificate("d", -10, to), keyType: "rsa-2048" },
+    });
+    const { rsa } = health(withRsa(80), NOW).certificates;
+    assert.deepEqual([rsa?.daysLeft, rsa?.serial, rsa?.keyType], [80, "0d", "rsa-2048"]);
+    assert.equal(health(withRsa(80), NOW).state, "ok");
+    assert.equal(health(withRsa(55), NOW + 54 * DAY).state, "renewal-overdue");
+    const line = `vectis_certificate_not_after_seconds{certificate="rsa"} ${(NOW + 80 * DAY) / 1000}\n`;
+    assert.ok(metrics(health(withRsa(80), NOW)).includes(line));
+  });
+
   it("calls the HTTPS certificate shared when it is the mail certificate", () => {
     const report = health({ ...good, https: port(443, "traefik") }, NOW);
     assert.equal(report.certificates.https?.source, "shared");

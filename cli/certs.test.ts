@@ -24,6 +24,16 @@ function generation(number: number, change: Partial<GenerationFacts> = {}): Gene
     ...change,
   };
 }
+const rsa = {
+  notBefore: "2026-11-01T00:00:00.000Z",
+  notAfter: "2027-01-29T00:00:00.000Z",
+  serial: "0aa",
+  sha256: "leaf aa",
+  keyType: "rsa-2048",
+  publicKeySha256: "cd34".repeat(16),
+  issuer: "CN=YR1",
+  chain: ["CN=mail.example.com", "CN=YR1"],
+};
 const listing = (current: number, ...generations: GenerationFacts[]): Listing => ({
   generations,
   current,
@@ -42,6 +52,20 @@ describe("vectis certs", () => {
     assert.match(text, /^000041 +current, pinned +/m);
     assert.match(text, /^000000 +not usable +/m);
     assert.match(text, /000041 is pinned since 2026-11-20 08:00 UTC, until `vectis certs unpin` or 2026-12-30/);
+  });
+
+  it("shows an RSA certificate beside the first one, and what differs of it", () => {
+    const text = renderList(listing(42, generation(42, { rsa })), Date.UTC(2026, 11, 1));
+    assert.match(text, /^000042 +current +.* 60\.0 +ec-256 \+ rsa-2048 +ab12ab12ab12 +042 /m);
+    const differs = compare(generation(42), generation(42, { rsa })).filter(({ same }) => !same);
+    assert.deepEqual(
+      differs.map(({ field, values: [, now] }) => [field, now[0]]),
+      [
+        ["RSA key", `rsa-2048 ${rsa.publicKeySha256}`],
+        ["RSA serial", "0aa"],
+        ["RSA not after", rsa.notAfter],
+      ],
+    );
   });
 
   it("says what the CA's limit leaves, where there is one", () => {
@@ -81,6 +105,12 @@ describe("vectis certs", () => {
     ["that a TLSA record names", [mx, tlsa("00".repeat(32)), tlsa("AB12".repeat(16))], false],
     ["that no TLSA record names", [mx, tlsa("00".repeat(32))], true],
   ];
+  it("refuses a generation with an RSA key that no TLSA record names, though one names its other key", () => {
+    const records = [tlsa("ab12".repeat(16))];
+    assert.match(tlsaProblem(generation(41, { rsa }), records) ?? "", /no TLSA record names every key of/);
+    assert.equal(tlsaProblem(generation(41, { rsa }), [...records, tlsa(rsa.publicKeySha256)]), undefined);
+  });
+
   for (const [what, records, refused] of rows) {
     it(`${refused ? "refuses" : "takes"} a key ${what}`, () => {
       assert.match(tlsaProblem(generation(41), records) ?? "", refused ? /no TLSA record names the key of/ : /^$/);

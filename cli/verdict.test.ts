@@ -109,6 +109,30 @@ describe("a verdict", () => {
     ]);
   });
 
+  it("asks for one RSA certificate on every mail port where there is to be one", () => {
+    const both: Target = { ...target, alsoKeyType: "rsa-2048" };
+    const { leaf } = served("imaps");
+    const second = { ...leaf, keyType: "rsa-2048", fingerprint: "rsa" };
+    const seen = (change: Partial<Record<TlsServiceKey, Handshake>> = {}): Facts => ({
+      ...good,
+      rsa: each((key) => ({ ok: true, value: change[key] ?? served(key, { leaf: second }) })),
+    });
+    assert.deepEqual(problems(seen(), both), []);
+    const check = "25, 465, 587, 993 and 995 serve one certificate with an rsa-2048 key to clients without ECDSA";
+    const untrusted = served("smtp", { leaf: second, distrust: "unable to get local issuer certificate" });
+    const uncovered = served("pop3s", { leaf: { ...second, names: ["other.example.com"] } });
+    const changes = { smtp: untrusted, imaps: served("imaps"), pop3s: uncovered };
+    assert.deepEqual(problems(seen(changes), both), [
+      `${check}: 25: unable to get local issuer certificate`,
+      `${check}: 993: an ec-256 key`,
+      `${check}: 995: does not cover ${hostname}`,
+    ]);
+    const another = served("submission", { leaf: { ...second, fingerprint: "older" } });
+    assert.deepEqual(problems(seen({ submission: another }), both), [`${check}: not the same on every port`]);
+    const refused: Facts = { ...good, rsa: each(() => ({ ok: false, error: "handshake failure" })) };
+    assert.equal(problems(refused, both).length, 5);
+  });
+
   it("is shown as a table that says what is not as expected", () => {
     const verdict = judge(
       target,

@@ -253,7 +253,9 @@ function oneRsaCertificate(target: Target, rsa: NonNullable<Facts["rsa"]>): stri
 function rsaProblem({ hostname, names, alsoKeyType }: Target, { leaf, distrust }: Handshake): string | undefined {
   if (distrust !== undefined) return distrust;
   if (leaf.keyType !== alsoKeyType) return `an ${leaf.keyType} key`;
-  const missing = [hostname, ...names].filter((name) => !leaf.names.some((pattern) => covers(pattern, name)));
+  const missing = [...new Set([hostname, ...names])].filter(
+    (name) => !leaf.names.some((pattern) => covers(pattern, name)),
+  );
   return missing.length === 0 ? undefined : `does not cover ${missing.join(", ")}`;
 }
 

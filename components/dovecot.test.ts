@@ -45,3 +45,11 @@ test("a line of the passwd-file has uid and gid, and the order of the mailboxes 
   assert.equal(passwdFileText(boxes), passwdFileText([...boxes].reverse()));
   assert.match(passwdFileText(boxes), /^a@example\.com:\{SHA512-CRYPT\}\$6\$a:5000:5000::::$/m);
 });
+
+test("B12: names the second certificate only where there is to be one", () => {
+  assert.doesNotMatch(conf, /ssl_server_alt/);
+  const both = dovecotConf({ hostname: "mail.example.com", policy: tlsPolicies.intermediate, alsoRsa: true });
+  assert.match(both, /^ssl_server_alt_cert_file = \/run\/vectis\/certs\/fullchain-rsa\.pem$/m);
+  assert.match(both, /^ssl_server_alt_key_file = \/run\/vectis\/certs\/privkey-rsa\.pem$/m);
+  assert.equal(both.replace(/^ssl_server_alt_.*\n/gm, ""), conf);
+});

@@ -263,3 +263,28 @@ test("port 80 can be closed where no HTTP-01 order needs it", () => {
   );
   assert.deepEqual(problems(withTls({ provider: "internal" }, closed)), []);
 });
+
+const tlsWith = (change: object, acme: object): string =>
+  JSON.stringify({ provider: "letsencrypt", ...change, acme: { alsoKeyType: "rsa-2048", ...acme } });
+
+test("B12: a second certificate with an RSA key is an option of the ACME CA's, off by default", () => {
+  assert.equal(parseSettings(good).tls.acme.alsoKeyType, undefined);
+  assert.equal(parseSettings({ ...good, "vectis:tls": tlsWith({}, {}) }).tls.acme.alsoKeyType, "rsa-2048");
+  assert.deepEqual(problems({ ...good, "vectis:tls": tlsWith({}, { alsoKeyType: "rsa" }) }), [
+    "vectis:tls.acme.alsoKeyType must be rsa-2048, rsa-3072 or rsa-4096",
+  ]);
+});
+
+test("B12: it is refused where another provider has the certificate, and beside DANE, with the key to change", () => {
+  assert.deepEqual(problems({ ...good, "vectis:tls": tlsWith({ provider: "internal" }, {}) }), [
+    "vectis:tls.acme.alsoKeyType is rsa-2048, but vectis:tls.provider internal has one certificate alone; " +
+      "remove alsoKeyType, or set the provider to letsencrypt",
+  ]);
+  const [problem = "", ...more] = problems({
+    ...good,
+    "vectis:tls": tlsWith({}, {}),
+    "vectis:dns": '{"provider":"none","dane":"on"}',
+  });
+  assert.deepEqual(more, []);
+  assert.match(problem, /alsoKeyType is rsa-2048, but the records of vectis:dns\.dane .*set vectis:dns\.dane to off/);
+});
