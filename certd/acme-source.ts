@@ -4,7 +4,7 @@ import { createHash, createPrivateKey } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { AcmeDriver, dnsRoots, type AcmePaths } from "./acme.ts";
-import { CaClient, type DirectoryAnswer, type RenewalInfo } from "./ca.ts";
+import { CaClient, type DirectoryAnswer } from "./ca.ts";
 import { diagnose, type Trouble } from "./causes.ts";
 import { CaClock } from "./ca-clock.ts";
 import { CloudflareClient } from "./cloudflare.ts";
@@ -29,6 +29,7 @@ import { caPollInterval, connectionBackoff, passed, renewalInfoInterval } from "
 import type { AcmeSource as AcmeSettings } from "./settings.ts";
 import type { Reading, Source, SourceStatus, Surroundings } from "./source.ts";
 import { StateFile } from "./state.ts";
+import { Suggestions } from "./suggestions.ts";
 import { iso, renewalStatus } from "./status.ts";
 import { publicKeySha256, type Finding } from "./validate.ts";
 
@@ -49,6 +50,7 @@ export class AcmeSource implements Source {
   private readonly around: Surroundings;
   private readonly driver: AcmeDriver;
   private readonly ca: CaClient;
+  private readonly suggestions: Suggestions;
   /** Only with DNS-01. */
   private readonly dns: DnsKeeper | undefined;
   private readonly publicCa: boolean;
@@ -83,6 +85,7 @@ export class AcmeSource implements Source {
     this.driver = new AcmeDriver(settings, names, paths, (line) => this.journal.log(`acme.sh: ${line}`));
     this.state = this.remembered();
     this.ca = new CaClient(settings.directory, settings.caBundle);
+    this.suggestions = new Suggestions(this.ca, () => this.state);
     if (settings.challenge === "dns-01") {
       const client = new CloudflareClient(paths.token, () => dnsRoots(settings.caBundle), settings.dns?.accountId);
       const challenge = new DnsChallenge(this.driver.zones, names, client, this.driver.notes, paths.token);
@@ -104,7 +107,11 @@ export class AcmeSource implements Source {
   }
 
   get suggestion(): Suggestion | undefined {
-    return this.state.value.suggestion ?? undefined;
+    return this.suggestions.first;
+  }
+
+  get rsaSuggestion(): Suggestion | undefined {
+    return this.suggestions.rsa;
   }
 
   get profile(): ProfileFacts {
@@ -317,7 +324,7 @@ export class AcmeSource implements Source {
     if (this.rsaKeyType === undefined || leaf?.ok === false || this.stopping) return { leaf };
     // Also if certd ends now: a later order is then for this one alone.
     this.state.update({ rsaOwed: true });
-    this.journal.log(`An RSA certificate is ordered beside it.`);
+    if (leaf !== undefined) this.journal.log("An RSA certificate is ordered beside it.");
     return { leaf, rsa: await this.driver.orderRsa() };
   }
 
@@ -384,9 +391,14 @@ export class AcmeSource implements Source {
     const now = this.around.clock();
     if (this.state.value.forgotten === leaf.sha256) return;
     if (this.trusted.leaf === leaf.sha256 && now < this.trusted.until) return;
-    const info = await this.ca.renewalInfo(answer.directory, leaf);
+    const info = await this.suggestions.ask(answer.directory, candidate);
     if (this.stopping) return;
-    if (info.kind !== "unknown") return this.heed(info, leaf.sha256, soon);
+    if (info.kind !== "unknown") {
+      // Left alone for as long as it wants.
+      const wait = caPollInterval(this.publicCa, info.kind === "unclear", info.retryAfter);
+      if (!soon) this.pollAt = this.around.clock() + wait;
+      return;
+    }
     this.journal.log("The CA does not know the certificate in service; asking whether it knows the account.");
     const result = await this.driver.register();
     if (this.stopping) return;
@@ -403,17 +415,6 @@ export class AcmeSource implements Source {
     this.journal.settle("account");
     this.trusted = { leaf: leaf.sha256, until: now + SUSPICION_PAUSE };
     this.journal.log("The CA knows the account, so the certificate stays; renewal goes on as planned.");
-  }
-
-  /** Takes what the CA says about a certificate, and leaves it alone for as long as it wants. */
-  private heed(info: Exclude<RenewalInfo, { kind: "unknown" }>, leaf: string, soon: boolean): void {
-    const { retryAfter } = info;
-    if (!soon) {
-      this.pollAt = this.around.clock() + caPollInterval(this.publicCa, info.kind === "unclear", retryAfter);
-    }
-    if (info.kind === "unclear") return;
-    const { window, explanationUrl = "" } = info;
-    this.state.update({ suggestion: window === undefined ? null : { leaf, window, explanationUrl } });
   }
 
   status({ order, renewal }: Decision): SourceStatus {

@@ -262,6 +262,7 @@ export class Certd {
       candidate,
       forgotten: source.forgotten,
       suggestion: source.suggestion,
+      rsaSuggestion: source.rsaSuggestion,
       profile: source.profile,
       rsaOwed: source.rsaOwed === true,
       pinned: this.pin.pinned(this.published, (number) => this.store.read(number)),

@@ -176,6 +176,16 @@ describe("decide, with an RSA certificate beside the first one", () => {
     assert.ok(renewal !== undefined && plain !== undefined && renewal.at < plain.at - 20 * DAY);
   });
 
+  it("follows what the CA suggests about the RSA certificate, and only about that one", () => {
+    const window = { start: NOW - 2 * DAY, end: NOW - DAY };
+    const about = (sha256: string) => ({ leaf: sha256, window, explanationUrl: "https://ca.test/why" });
+    const { order, renewal } = decide(look({ rsaSuggestion: about("r") }));
+    assert.equal(order?.leaves, "all");
+    assert.match(order?.why ?? "", /^the RSA certificate has 80 .*, and the CA suggests .* https:\/\/ca\.test\/why/);
+    assert.equal(renewal?.basis, "ari");
+    assert.equal(decide(look({ rsaSuggestion: about("q") })).order, undefined);
+  });
+
   it("calls an order urgent when the RSA certificate will soon not be fit for service, and only while it is wanted", () => {
     const late = { published: published(rsa("r", 85)), candidate: stored(rsa("r", 85)), asked: true };
     assert.equal(decide(look(late)).order?.urgent, true);

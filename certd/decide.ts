@@ -79,6 +79,8 @@ export interface Observation {
   readonly forgotten: string | undefined;
   /** The CA's latest suggestion, if it makes any. */
   readonly suggestion: Suggestion | undefined;
+  /** The same for the RSA certificate. */
+  readonly rsaSuggestion?: Suggestion | undefined;
   readonly profile?: ProfileFacts | undefined;
   /** The last order brought its first certificate, but not the RSA one. */
   readonly rsaOwed?: boolean;
@@ -254,6 +256,11 @@ function orderReason(o: Observation): OrderReason {
   return { ...rsa, ...plan };
 }
 
+function planFor(leaf: LeafFacts, names: readonly string[], latest: Suggestion | undefined): Renewal {
+  const suggestion = latest?.leaf === leaf.sha256 ? latest : undefined;
+  return { ...renewalPlan(leaf, `${names[0] ?? ""} ${leaf.serial}`, suggestion?.window), suggestion };
+}
+
 /** Both are renewed as one, unless only the RSA one is missing, or has been left behind. */
 function rsaReason(o: Observation): OrderReason {
   const { names, rsaKeyType } = o.wanted;
@@ -266,12 +273,12 @@ function rsaReason(o: Observation): OrderReason {
     const what = refused.map(({ message }) => message).join(" ");
     return { why: `the stored RSA certificate cannot be used: ${what}`, leaves: "rsa" };
   }
-  const renewal = { ...renewalPlan(leaf, `${names[0] ?? ""} ${leaf.serial}`), suggestion: undefined };
+  const renewal = planFor(leaf, names, o.rsaSuggestion);
   const changed = difference(leaf, { names, keyType: rsaKeyType });
   if (changed !== undefined) return { why: `of the RSA certificate ${changed}`, leaves: "rsa", renewal };
   if (o.rsaOwed === true) return { why: "the last order brought no RSA certificate", leaves: "rsa", renewal };
   if (o.caNow < renewal.at) return { renewal };
-  const why = `the RSA certificate has ${duration(leaf.notAfter - o.caNow)} left`;
+  const why = `the RSA certificate has ${duration(leaf.notAfter - o.caNow)} left, and ${renewalReason(renewal)}`;
   return { why, leaves: (reference(o, "leaf")?.notBefore ?? 0) > leaf.notBefore ? "rsa" : "all", renewal };
 }
 
@@ -284,9 +291,7 @@ function ownReason(o: Observation): OrderReason {
     if (findings.every(({ code }) => code === "not-yet-valid")) return {};
     return { why: `what is stored cannot be used: ${findings.map(({ message }) => message).join(" ")}` };
   }
-  const suggestion = o.suggestion?.leaf === leaf.sha256 ? o.suggestion : undefined;
-  const seed = `${o.wanted.names[0] ?? ""} ${leaf.serial}`;
-  const renewal = { ...renewalPlan(leaf, seed, suggestion?.window), suggestion };
+  const renewal = planFor(leaf, o.wanted.names, o.suggestion);
   const changed = difference(leaf, o.wanted) ?? profileDifference(leaf, o.profile);
   if (changed !== undefined) return { why: changed, renewal };
   if (o.forgotten === leaf.sha256) return { why: "the CA no longer knows the account and the certificate", renewal };

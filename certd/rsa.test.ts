@@ -7,12 +7,14 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
+import { renewalId } from "./ca.ts";
 import type { Certd } from "./certd.ts";
 import { createServer as createTls, type Server as TlsServer } from "node:tls";
 import type { Settings } from "./settings.ts";
 import type { Status } from "./status.ts";
 import { acmeSource, runCertd, type RunningCertd } from "./test-certd.ts";
 import { TestPki, until, type Issued } from "./test-pki.ts";
+import { leafFacts } from "./validate.ts";
 
 const HOST = "mail.vectis.test";
 const pki = new TestPki();
@@ -25,8 +27,13 @@ const rsa = [0, 1].map(() => issue("rsa:2048"));
 const pick = (from: readonly Issued[], index: number): Issued => from[index] ?? web;
 const chain = ({ pem }: Issued): string => pem + issuer.pem;
 
+/** Renewal information by path. */
+let suggestion: (path: string) => object = () => ({});
 const ca = createServer({ cert: web.pem, key: web.key }, (request, response) => {
-  response.end(JSON.stringify(request.url === "/dir" ? { newOrder: "x" } : {}));
+  const { port } = ca.address() as AddressInfo;
+  response.setHeader("date", new Date(Date.now() + skew).toUTCString());
+  const directory = { newOrder: "x", renewalInfo: `https://localhost:${port}/ari` };
+  response.end(JSON.stringify(request.url === "/dir" ? directory : suggestion(request.url ?? "")));
 });
 
 let top = "";
@@ -90,6 +97,7 @@ describe("certd with an RSA certificate beside the first one", () => {
     for (const folder of ["certs", "traefik", "acme"]) mkdirSync(at(folder));
     log = [];
     skew = 60_000;
+    suggestion = () => ({});
     offer("first", pick(ecdsa, 0));
     offer("rsa", pick(rsa, 0));
     writeFileSync(
@@ -168,6 +176,21 @@ cp "${top}/$kind.pem" "$folder/fullchain.cer"
     await serves(pick(ecdsa, 1), pick(rsa, 1));
     assert.deepEqual(runs(), ["first", "rsa", "first", "rsa", "rsa"]);
     assert.ok(said(/An RSA certificate is ordered for .*: the last order brought no RSA certificate/));
+  });
+
+  it("renews both when the CA's window for the RSA one alone is in the past", async () => {
+    start(true);
+    await serves(pick(ecdsa, 0), pick(rsa, 0));
+    offer("first", pick(ecdsa, 1));
+    offer("rsa", pick(rsa, 1));
+    const id = renewalId(leafFacts(pick(rsa, 0).pem) ?? assert.fail());
+    const day = (days: number): string => new Date(Date.now() + days * 86_400_000).toISOString();
+    const window = (days: number) => ({ suggestedWindow: { start: day(days), end: day(days + 1) } });
+    suggestion = (path) => window(path === `/ari/${id}` ? -2 : 60);
+    // Nothing is renewed in its first hours.
+    skew += 7 * 3_600_000;
+    await serves(pick(ecdsa, 1), pick(rsa, 1));
+    assert.ok(said(/A certificate is ordered for .*: the RSA certificate has .* left, and the CA suggests a renewal/));
   });
 
   it("orders no RSA one when the first one fails", async () => {

@@ -65,6 +65,8 @@ export interface Source {
   readonly forgotten: string | undefined;
   /** What the CA suggests about renewal; `undefined` if nothing, or if there is no CA. */
   readonly suggestion: Suggestion | undefined;
+  /** The same for the RSA certificate. */
+  readonly rsaSuggestion?: Suggestion | undefined;
   /** With which profile certificates are ordered; `undefined`: this source never orders. */
   readonly profile?: ProfileFacts | undefined;
   /** Milliseconds by which the CA's clock is ahead of ours, if that is more than a tolerance; else 0. */

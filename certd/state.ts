@@ -34,6 +34,8 @@ export interface CaState extends Attempts {
   readonly issued: readonly Issued[];
   /** The CA's latest suggestion, kept so that a plan does not change while the CA is away. */
   readonly suggestion: Suggestion | null;
+  /** The same for the RSA certificate. */
+  readonly rsaSuggestion: Suggestion | null;
 }
 
 const FRESH: CaState = {
@@ -53,6 +55,7 @@ const FRESH: CaState = {
   epoch: 0,
   issued: [],
   suggestion: null,
+  rsaSuggestion: null,
 };
 
 export class StateFile {
