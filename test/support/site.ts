@@ -211,7 +211,14 @@ export class Site {
   /** Where clients find the site, trusting the root that the CA has now, and `roots`. */
   async target(): Promise<Target> {
     const { hostname, certificateNames, alsoKeyType, endpoints, https } = this.outputs;
-    return { hostname, names: certificateNames, alsoKeyType, endpoints, https, ca: (await this.lab.root()) + this.roots };
+    return {
+      hostname,
+      names: certificateNames,
+      alsoKeyType,
+      endpoints,
+      https,
+      ca: (await this.lab.root()) + this.roots,
+    };
   }
 
   async verdict(): Promise<Verdict> {
