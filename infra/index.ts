@@ -131,23 +131,27 @@ const postfix = new Postfix("postfix", {
   config: plan.postfix,
 });
 
-// Stack outputs.
-export const hostname = settings.hostname;
-export const endpoints = plan.endpoints;
-export const certificateNames = plan.certificateNames;
-/** Key type of the second certificate of the mail ports; undefined if they have one alone. */
-export const alsoKeyType = settings.tls.acme.alsoKeyType;
 const tlsa = pulumi.output(dane && mailKeys ? mailKeys.records(dane) : []);
-export const dnsRecords = tlsa.apply((more) => printed([...dns.records, ...more]));
-export const dnsZone = tlsa.apply((more) => zoneFile([...dns.records, ...more]));
-/** Whether 443 has a certificate of its own or shares that of the mail ports. */
-export const https = plan.traefik.certificate;
-/** Root of the stack's own CA, for the trust stores of clients; undefined where certificates come from elsewhere. */
-export const internalCa = ownCa?.root;
-export const acmeDirectory = settings.tls.provider === "letsencrypt" ? settings.tls.acme.directory : undefined;
-export const containers = {
-  traefik: traefik.containerName,
-  postfix: postfix.containerName,
-  dovecot: dovecot.containerName,
-  acme: mailCerts.containerName,
+const { provider, acme } = settings.tls;
+
+/** Stack outputs. Of an option that is off there is none. */
+export default {
+  hostname: settings.hostname,
+  endpoints: plan.endpoints,
+  certificateNames: plan.certificateNames,
+  /** Key type of the second certificate of the mail ports. */
+  ...(acme.alsoKeyType === undefined ? {} : { alsoKeyType: acme.alsoKeyType }),
+  dnsRecords: tlsa.apply((more) => printed([...dns.records, ...more])),
+  dnsZone: tlsa.apply((more) => zoneFile([...dns.records, ...more])),
+  /** Whether 443 has a certificate of its own or shares that of the mail ports. */
+  https: plan.traefik.certificate,
+  /** Root of the stack's own CA, for the trust stores of clients. */
+  ...(ownCa === undefined ? {} : { internalCa: ownCa.root }),
+  ...(provider === "letsencrypt" ? { acmeDirectory: acme.directory } : {}),
+  containers: {
+    traefik: traefik.containerName,
+    postfix: postfix.containerName,
+    dovecot: dovecot.containerName,
+    acme: mailCerts.containerName,
+  },
 };

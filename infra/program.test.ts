@@ -70,7 +70,7 @@ before(async () => {
     "vectis:resolvers": '["127.0.0.1"]',
     "docker:host": "ssh://mx1.example.com",
   });
-  const { containers } = await import("./index.ts");
+  const { containers } = (await import("./index.ts")).default;
   // Containers depend on all else, so everything is declared once their names are known.
   await new Promise<void>((resolve) => pulumi.output(containers).apply(() => resolve()));
 });
