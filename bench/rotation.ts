@@ -2,6 +2,7 @@
 // and what certd and the followers cost while nothing happens.
 import { spawn } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
+import Docker from "dockerode";
 import { table } from "../cli/table.ts";
 import { mailServices } from "../cli/verdict.ts";
 import { docker } from "../test/support/docker.ts";
@@ -146,29 +147,28 @@ async function measureWay(files: FilesSite, way: Way, rotations: number): Promis
   }
 }
 
-/** Microseconds of the processor that a container has used so far. */
-async function processorTime(site: Site, role: Role): Promise<number> {
-  const text = await site.exec(role, "cat", "/sys/fs/cgroup/cpu.stat");
-  return Number(/^usage_usec (\d+)/m.exec(text)?.[1]);
+/** What Docker counts for a container, whatever version of control groups the host has. */
+async function usage(site: Site, role: Role): Promise<{ readonly processorNs: number; readonly memoryBytes: number }> {
+  const container = new Docker().getContainer(site.containers[role]);
+  const { cpu_stats, memory_stats } = await container.stats({ stream: false, "one-shot": true });
+  return { processorNs: cpu_stats.cpu_usage.total_usage, memoryBytes: memory_stats.usage };
 }
 
 async function measureIdle(site: Site): Promise<Pick<RotationReport, "idle" | "certdResident">> {
   const seconds = 30;
   const watched: readonly Role[] = ["acme", ...mailRoles];
-  const before = await Promise.all(watched.map((role) => processorTime(site, role)));
+  const look = () => Promise.all(watched.map((role) => usage(site, role)));
+  const before = await look();
   await delay(seconds * 1000);
-  const after = await Promise.all(watched.map((role) => processorTime(site, role)));
-  const memory = await Promise.all(
-    watched.map((role) => docker("stats", "--no-stream", "--format", "{{.MemUsage}}", site.containers[role])),
-  );
+  const after = await look();
   const script = `for p in /proc/[0-9]*; do case $(tr "\\0" " " <"$p/cmdline") in
     "node "*certd.mjs*) grep VmRSS "$p/status";; esac; done 2>/dev/null; true`;
   const resident = await site.exec("acme", "sh", "-c", script);
   return {
     idle: watched.map((role, index) => ({
       role,
-      processor: ((after[index] ?? NaN) - (before[index] ?? NaN)) / (seconds * 1e4),
-      memory: Number(/^([\d.]+)MiB/.exec(memory[index] ?? "")?.[1]),
+      processor: ((after[index]?.processorNs ?? NaN) - (before[index]?.processorNs ?? NaN)) / (seconds * 1e7),
+      memory: (after[index]?.memoryBytes ?? NaN) / 2 ** 20,
     })),
     certdResident: Number(/(\d+) kB/.exec(resident)?.[1]) / 1024,
   };
