@@ -75,7 +75,7 @@ const reloads: Readonly<Record<MailRole, string>> = {
 /** Sends a signal to the follower of a container and to what would start it again. */
 async function signalFollower(site: Site, role: MailRole, signal: "STOP" | "CONT"): Promise<void> {
   const script = `for p in /proc/[0-9]*; do case $(tr "\\0" " " <"$p/cmdline") in
-    *"/bin/sh "*"vectis/follower "*) kill -${signal} "\${p#/proc/}";; esac; done 2>/dev/null; true`;
+    */bin/s[h]" "*"vectis/follower "*) kill -${signal} "\${p#/proc/}";; esac; done 2>/dev/null; true`;
   await site.exec(role, "sh", "-c", script);
 }
 
