@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 # The local stack's state stays in the checkout, wherever the user's own Pulumi keeps other stacks.
 unexport PULUMI_BACKEND_URL PULUMI_ACCESS_TOKEN
-.PHONY: help up verify down lab lab-ca test check unit bench bootstrap
+.PHONY: help up verify down lab lab-ca test check unit faults bench bootstrap
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ check: bootstrap ## types, lint, format and shell scripts
 
 unit: bootstrap ## the tests that need no running stack
 	@tools/node tools/test.ts unit
+
+faults: bootstrap ## every fault of docs/faults.md, those that take long too; writes that file
+	@VECTIS_TEST_FAULTS=. VECTIS_WRITE_FAULTS=1 tools/node tools/test.ts e2e faults/faults
 
 bench: bootstrap ## the benchmarks, as a table and JSON
 	@tools/node bench/main.ts

@@ -31,6 +31,7 @@ import type { Reading, Source, SourceStatus, Surroundings } from "./source.ts";
 import { StateFile } from "./state.ts";
 import { Suggestions } from "./suggestions.ts";
 import { iso, renewalStatus } from "./status.ts";
+import { nextEpoch } from "./traefik.ts";
 import { publicKeySha256, type Finding } from "./validate.ts";
 
 /** How long a CA's word that it knows the account outweighs its not knowing the certificate. */
@@ -60,6 +61,8 @@ export class AcmeSource implements Source {
   private stopping = false;
   private job: Promise<void> | undefined;
   private ordering = false;
+  /** Why the order that is running, or the last one, was placed. */
+  private orderReason = "";
   private accountDue = true;
   /** SHA-256 of the usable leaves in the store while no order was running; empty if there was none. */
   private stored = { leaf: "", rsa: "" };
@@ -197,7 +200,7 @@ export class AcmeSource implements Source {
 
   private accountForgotten(url: string, leaf: string): void {
     const { seenLeaf, epoch } = this.state.value;
-    const next = Math.max(this.around.https.epoch(), epoch) + 1;
+    const next = nextEpoch(Math.max(this.around.https.epoch(), epoch), this.around.clock());
     this.state.update({ accountUrl: url, seenLeaf: leaf, forgotten: leaf === seenLeaf ? leaf : "", epoch: next });
     this.journal.log(
       `The CA had forgotten our account and knows it again now (${url}). ` +
@@ -213,6 +216,12 @@ export class AcmeSource implements Source {
     if (forgotten !== "" || epoch <= https.epoch()) return;
     https.setEpoch(epoch);
     this.journal.log(`HTTPS is told that the CA forgot its account (CA epoch ${epoch}).`);
+  }
+
+  /** The CA knows what time it is. */
+  clockWasSet(): void {
+    this.pollAt = 0;
+    this.connectAt = 0;
   }
 
   /** One thing at a time talks to the CA: an order if one is due, else a question. */
@@ -271,8 +280,8 @@ export class AcmeSource implements Source {
     const before = this.answers;
     this.answers = answer.kind === "answers";
     this.checkedAt = this.around.clock();
+    if (answer.kind === "answers" || answer.time !== undefined) this.caClock.compare(this.checkedAt, answer.time);
     if (answer.kind === "answers") {
-      this.caClock.compare(this.checkedAt, answer.time);
       this.journal.settle("ca");
       if (before === false) {
         this.journal.log("The CA answers again.");
@@ -305,6 +314,7 @@ export class AcmeSource implements Source {
     if (this.dns !== undefined && !(await this.dns.admits(this.stillWorks()))) return;
     if (this.stopping) return;
     this.ordering = true;
+    this.orderReason = why;
     this.around.taken();
     const what = leaves === "rsa" ? "An RSA certificate" : "A certificate";
     journal.log(`${what} is ordered for ${orderNames(names).join(", ")}: ${why}.`);
@@ -423,7 +433,7 @@ export class AcmeSource implements Source {
     return {
       order: {
         running: this.ordering,
-        reason: order?.why ?? null,
+        reason: this.ordering ? this.orderReason : (order?.why ?? null),
         last: lastOrder && { ...lastOrder, at: iso(lastOrder.at) },
         failures,
         nextAt:

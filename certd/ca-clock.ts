@@ -1,9 +1,7 @@
 // This machine's clock against the CA's, of whose answers each carries the time. Certificates carry the CA's time: by a clock
 // of ours that is far ahead, each new one would be due at once.
 import { duration, type Journal } from "./journal.ts";
-
-/** How far this clock may be from the CA's before it is worth a word; milliseconds. */
-const TOLERANCE = 5 * 60 * 1000;
+import { CLOCK_TOLERANCE } from "./schedule.ts";
 
 export class CaClock {
   /** Milliseconds by which the CA's clock is ahead of ours, if that is more than the tolerance; else 0. */
@@ -21,14 +19,14 @@ export class CaClock {
    */
   compare(now: number, theirs: number | undefined): void {
     const off = theirs === undefined ? 0 : now - theirs;
-    this.offset = Math.abs(off) <= TOLERANCE ? 0 : -off;
+    this.offset = Math.abs(off) <= CLOCK_TOLERANCE ? 0 : -off;
     if (this.offset === 0) this.journal.settle("clock");
     else this.tell(off);
   }
 
   /** Whether an earlier offset is still right. */
   near(earlier: number): boolean {
-    return Math.abs(this.offset - earlier) <= TOLERANCE;
+    return Math.abs(this.offset - earlier) <= CLOCK_TOLERANCE;
   }
 
   private tell(off: number): void {

@@ -78,6 +78,20 @@ describe("CaClient", () => {
     assert.ok(nobody.kind === "silent" && /ECONNREFUSED/.test(nobody.cause));
   });
 
+  it("tells the time that a CA states whose certificate is out of date by this machine's clock, and trusts nothing else", async () => {
+    const old = pki.issue({ subject: "/CN=localhost", names: ["localhost"], by: root, days: -1 });
+    const stale = createServer({ cert: old.pem, key: old.key }, (_, response) => {
+      response.setHeader("date", "Tue, 24 Nov 2026 12:00:00 GMT");
+      response.end(JSON.stringify({ newOrder: "x" }));
+    });
+    stale.listen(0, "localhost");
+    await once(stale, "listening");
+    const url = `https://localhost:${(stale.address() as AddressInfo).port}/dir`;
+    const { kind, time } = await new CaClient(url, root.pem).directory();
+    stale.close();
+    assert.deepEqual({ kind, time }, { kind: "silent", time: Date.UTC(2026, 10, 24, 12) });
+  });
+
   it("takes only a clear answer for not knowing a certificate", async () => {
     const ca = new CaClient(`${base}/dir`, root.pem);
     for (const [status, kind] of [

@@ -19,7 +19,13 @@ export type DirectoryAnswer =
       /** The time at the CA, milliseconds since the epoch; `undefined` if it does not say. */
       readonly time: number | undefined;
     }
-  | { readonly kind: "silent"; readonly cause: string; readonly retryAfter: number | undefined };
+  | {
+      readonly kind: "silent";
+      readonly cause: string;
+      readonly retryAfter: number | undefined;
+      /** The time that it states, if all that is wrong is that by this machine's clock its certificate is out of date. */
+      readonly time?: number | undefined;
+    };
 
 /**
  * What a CA says about a certificate. `unknown`: it answered that it does not know it; `unclear`: no usable answer.
@@ -73,12 +79,14 @@ export class CaClient {
     this.roots = roots;
   }
 
-  private get(url: string): Promise<Reply> {
+  /** @param rejectUnauthorized false: whoever answers is believed to be the CA */
+  private get(url: string, rejectUnauthorized = true): Promise<Reply> {
     // Made once: parsing the system's roots costs tens of milliseconds.
     this.context ??= createSecureContext({ ca: this.roots ?? systemRoots() });
     const secureContext = this.context;
     return new Promise((resolve, reject) => {
-      const options = { agent: false, secureContext, headers: { "user-agent": "vectis-certd", connection: "close" } };
+      const headers = { "user-agent": "vectis-certd", connection: "close" };
+      const options = { agent: false, secureContext, rejectUnauthorized, headers };
       const call = request(url, options, (response) => {
         let body = "";
         response.setEncoding("utf8");
@@ -112,11 +120,25 @@ export class CaClient {
       if (reply.status !== 200) return { kind: "silent", cause: `it answers ${reply.status}`, retryAfter };
       const { newOrder, renewalInfo } = JSON.parse(reply.body) as Partial<Record<string, unknown>>;
       if (typeof newOrder !== "string") return { kind: "silent", cause: "the answer is no ACME directory", retryAfter };
-      const date = Date.parse(reply.date ?? "");
-      const time = Number.isNaN(date) ? undefined : date;
-      return { kind: "answers", directory: typeof renewalInfo === "string" ? { renewalInfo } : {}, time };
+      const directory = typeof renewalInfo === "string" ? { renewalInfo } : {};
+      return { kind: "answers", directory, time: timeOf(reply) };
     } catch (error) {
-      return { kind: "silent", cause: errorText(error), retryAfter };
+      const silent = { kind: "silent", cause: errorText(error), retryAfter } as const;
+      const code = (error as NodeJS.ErrnoException).code ?? "";
+      if (code !== "CERT_NOT_YET_VALID" && code !== "CERT_HAS_EXPIRED") return silent;
+      return { ...silent, time: await this.statedTime() };
+    }
+  }
+
+  /**
+   * The time by the Date header of an answer from whoever it may be. Good for telling that a clock is wrong, and for no
+   * order: each begins with a directory that can be trusted.
+   */
+  private async statedTime(): Promise<number | undefined> {
+    try {
+      return timeOf(await this.get(this.url, false));
+    } catch {
+      return undefined;
     }
   }
 
@@ -138,6 +160,12 @@ export class CaClient {
       return { kind: "unclear", retryAfter: undefined };
     }
   }
+}
+
+/** What a reply's Date header says, milliseconds since the epoch. */
+function timeOf({ date = "" }: Reply): number | undefined {
+  const time = Date.parse(date);
+  return Number.isNaN(time) ? undefined : time;
 }
 
 /** Several failed addresses make an error without a message, but with a code. */

@@ -19,7 +19,7 @@ import { PinKeeper } from "./pin.ts";
 import { makePlaceholder } from "./placeholder.ts";
 import { PolicyHosts } from "./policy-hosts.ts";
 import { look, probe, type Seen } from "./probe.ts";
-import { PLACEHOLDER_DAYS } from "./schedule.ts";
+import { CLOCK_TOLERANCE, PLACEHOLDER_DAYS } from "./schedule.ts";
 import type { Settings } from "./settings.ts";
 import type { Source, Surroundings } from "./source.ts";
 import { certificateStatus, iso, overallState, portStatus, type Status } from "./status.ts";
@@ -77,6 +77,8 @@ export class Certd {
   private readonly passInterval: number;
   /** As the source has it; clients of HTTPS go by the right time, too. */
   private clockOffset = 0;
+  /** When this machine booted by its clock, milliseconds since the epoch; it moves when the clock is set. */
+  private bootedAt: number;
   private ready = false;
   private stopping = false;
   private wake: () => void = () => undefined;
@@ -94,6 +96,7 @@ export class Certd {
     this.paths = paths;
     this.clock = clock;
     this.uptime = uptime;
+    this.bootedAt = clock() - uptime() * 1000;
     this.journal = new Journal(log, clock);
     this.store = new GenerationStore(paths.certificates, settings.keepGenerations, clock);
     this.pin = new PinKeeper(paths.certificates, this.journal);
@@ -190,6 +193,7 @@ export class Certd {
   private pass(): void {
     const acted = this.attempt(() => {
       if (!this.ready) this.makeReady();
+      this.heedClock();
       this.observe();
       this.publish();
       this.source.work(this.decision);
@@ -212,6 +216,12 @@ export class Certd {
     this.source.start();
     this.policyHosts.start();
     this.ready = true;
+  }
+
+  private heedClock(): void {
+    const bootedAt = this.clock() - this.uptime() * 1000;
+    if (Math.abs(bootedAt - this.bootedAt) > CLOCK_TOLERANCE) this.source.clockWasSet?.();
+    this.bootedAt = bootedAt;
   }
 
   /** Whether it went well; what went wrong is told. */

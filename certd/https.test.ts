@@ -113,7 +113,7 @@ describe("HttpsSide", () => {
   it("has Traefik started without its own certificates when no choice helps, once", async () => {
     const https = side("shared");
     await pass(https, generation(wildcard, CUSTOM), CUSTOM, 60, 700);
-    assert.equal(readFileSync(join(folder, "ca-epoch"), "utf8"), "1\n");
+    assert.match(readFileSync(join(folder, "ca-epoch"), "utf8"), /^[1-9]\d*\n$/);
     assert.doesNotMatch(certificate(), /stores/, "a wildcard is no default certificate for the host");
     assert.match(log.join("\n"), /Traefik is started afresh without the certificates of its own/);
   });

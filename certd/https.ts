@@ -6,7 +6,7 @@ import { probe, type ProbeResult } from "./probe.ts";
 import { passed, reminderBackoff, rerollBackoff } from "./schedule.ts";
 import type { Endpoint, Settings } from "./settings.ts";
 import type { HttpsLink } from "./source.ts";
-import type { TraefikFolder } from "./traefik.ts";
+import { nextEpoch, type TraefikFolder } from "./traefik.ts";
 import { covers, leafFacts, type LeafFacts } from "./validate.ts";
 import { portName, PortWatch, served, type Watched, type WatchTarget } from "./watch.ts";
 
@@ -173,7 +173,7 @@ export class HttpsSide implements HttpsLink {
 
   /** The last resort: a certificate for a wildcard never wins against one that names the host. */
   private startAfresh(port: Watched): void {
-    this.folder.setEpoch(this.folder.epoch() + 1);
+    this.folder.setEpoch(nextEpoch(this.folder.epoch(), this.clock()));
     this.journal.log(
       `HTTPS on port ${portName(port)} still ${served(port)} and not the published one; ` +
         "Traefik is started afresh without the certificates of its own.",

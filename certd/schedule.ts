@@ -6,6 +6,9 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
+/** How far this clock may be from the CA's, or be set, before it is worth a word. */
+export const CLOCK_TOLERANCE = 5 * MINUTE;
+
 export interface Validity {
   readonly notBefore: number;
   readonly notAfter: number;

@@ -38,7 +38,7 @@ export interface HttpsLink {
   readonly waits: () => boolean;
   /** The leaf that HTTPS serves; `undefined` while none was seen. */
   readonly served: () => LeafFacts | undefined;
-  /** How often HTTPS has been told that the CA forgot its account. */
+  /** The number by which HTTPS was last told that the CA forgot its account; 0 before the first time. */
   readonly epoch: () => number;
   readonly setEpoch: (epoch: number) => void;
   /** The CA is there again: whoever waits for it need not wait longer. */
@@ -79,6 +79,8 @@ export interface Source {
   read(): Reading;
   /** Notices what happened to the source itself; called in every pass, after `read` was judged. */
   observe(candidate: Candidate): void;
+  /** The clock was set: moments that were to be waited for mean nothing any more. */
+  clockWasSet?(): void;
   /** Starts the work that is due, one thing at a time; called in every pass, after publication. */
   work(decision: Decision): void;
   /** Gives up running work; resolves when it has ended. */

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { TraefikFolder, renderMarker } from "./traefik.ts";
+import { nextEpoch, TraefikFolder, renderMarker } from "./traefik.ts";
 
 let path = "";
 beforeEach(() => (path = mkdtempSync(join(tmpdir(), "certd-traefik-"))));
@@ -18,6 +18,12 @@ describe("TraefikFolder", () => {
     assert.equal(statSync(join(path, "certd.yml")).mode & 0o777, 0o644);
     assert.equal(readFileSync(join(path, "vectis.yml"), "utf8"), "http: {}\n");
     assert.deepEqual(readdirSync(path).sort(), ["certd.yml", "vectis.yml"]);
+  });
+
+  it("names a next epoch that is greater than any before, also when those are forgotten", () => {
+    const first = nextEpoch(0, Date.UTC(2026, 10, 24));
+    assert.equal(nextEpoch(first, Date.UTC(2026, 10, 24)), first + 1);
+    assert.ok(nextEpoch(0, Date.UTC(2026, 10, 25)) > first + 1);
   });
 
   it("keeps the epoch as a plain number and does not rewrite an equal one", () => {

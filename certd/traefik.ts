@@ -3,7 +3,7 @@
 //   certificate.yml  the published pair, where HTTPS serves it too
 //   host-NAME.yml    the route of an MTA-STS policy host, once it has an address
 //   certd.yml        a marker whose change makes Traefik look at everything again
-//   ca-epoch         a number whose change makes Traefik's follower start it afresh with an empty certificate store
+//   ca-epoch         a number whose growth makes Traefik's follower start it afresh with an empty certificate store
 // Each file is replaced whole by one rename.
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -14,6 +14,14 @@ const ROUTES_FILE = "vectis.yml";
 const SHARED_FILE = "certificate.yml";
 const MARKER_FILE = "certd.yml";
 const EPOCH_FILE = "ca-epoch";
+
+/**
+ * The number that `ca-epoch` is to say next. By the clock (milliseconds since the epoch), so that it is greater than what
+ * Traefik's follower knows even if everybody else has forgotten that: the folder, or certd's state, may have been deleted.
+ */
+export function nextEpoch(known: number, now: number): number {
+  return Math.max(known + 1, Math.floor(now / 1000));
+}
 const HOST_FILE = /^host-(.+)\.yml$/;
 
 /** The name of the resolver in Traefik's static configuration by which it has a certificate of its own. */

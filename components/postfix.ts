@@ -50,6 +50,9 @@ export function mainCf(config: PostfixConfig): string {
     // An smtpd that starts while Dovecot does ends with "no SASL authentication mechanisms"; by default master would
     // then hold the port back for a minute.
     ["service_throttle_time", "1s"],
+    // While master is stopped, postlogd waits to tell it of each line. Ended by its watchdog (10 s by default) it would
+    // leave a socket behind that is full: master's first line after that would wait for a postlogd that only master starts.
+    ["postlogd_watchdog_timeout", "1d"],
     ...postfixTls(config.policy),
   ];
   return parameters.map(([key, value]) => `${key} = ${value}`.trimEnd() + "\n").join("");

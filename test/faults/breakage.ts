@@ -7,16 +7,6 @@ async function helperImage(site: Site): Promise<string> {
   return (await inspect(site.lab.ca)).Image;
 }
 
-/**
- * Kills a container's main process as a crash does: the container restarts as its policy says. (`docker kill` would count
- * as stopped by a person.)
- */
-export async function crash(site: Site, role: Role): Promise<void> {
-  const pid = await docker("inspect", "--format", "{{.State.Pid}}", site.containers[role]);
-  const options = ["--rm", "--network", "none", "--pid", "host", "--user", "0", "--entrypoint", "sh"];
-  await docker("run", ...options, await helperImage(site), "-c", `kill -KILL ${pid}`);
-}
-
 /** Pattern of certd's process, not of a renewal that a person started. */
 export const certd = '"node "*certd.mjs*';
 /** Pattern of a follower. */
@@ -29,13 +19,20 @@ export async function signal(site: Site, role: Role, name: string, pattern: stri
   return (await site.exec(role, "sh", "-c", `{ ${script}; } 2>/dev/null; true`)).includes("found");
 }
 
+/** After its home was emptied, acme.sh has nothing to renew until certd has ordered once. */
+export async function renewable(site: Site): Promise<void> {
+  const known = await site.exec("acme", "sh", "-c", "ls /acme.sh/*/*_ecc/*.test.conf 2>/dev/null || :");
+  if (known === "") await site.exec("acme", "certd", "renew");
+}
+
 /** Names of a site's volumes on small file systems of their own. */
 export type SmallVolume = "mail-certs" | "acme-home";
 const smallVolumes: readonly SmallVolume[] = ["mail-certs", "acme-home"];
 
 /**
  * Volumes that can be filled and made read-only without harm to the host: a MiB of memory each, held by a container of
- * their own because such a file system is gone when nobody uses it. Before the stack's first update.
+ * their own because such a file system is gone when nobody uses it. Before the stack's first update. That container sees
+ * the host's processes, too.
  */
 export class SmallVolumes {
   readonly #site: Site;
@@ -58,7 +55,7 @@ export class SmallVolumes {
     }
     // Only what is needed to remount them.
     const rights = ["--user", "0", "--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined"];
-    const how = ["--detach", "--name", this.#holder, "--network", "none", "--init", "--entrypoint", "sleep"];
+    const how = ["--detach", "--name", this.#holder, "--network", "none", "--pid", "host", "--entrypoint", "sleep"];
     await docker("run", ...how, ...rights, ...mounts, await helperImage(this.#site), "infinity");
   }
 
@@ -79,5 +76,15 @@ export class SmallVolumes {
 
   async remount(volume: SmallVolume, access: "ro" | "rw"): Promise<void> {
     await this.run(`mount -o remount,${access} /${volume}`);
+  }
+
+  /**
+   * Signals containers' main processes at the same time, and from outside, where they can be killed and stopped. Not by
+   * `docker kill`: after that Docker takes a container for stopped by a person, and leaves it so when it ends.
+   */
+  async signalMain(name: string, ...roles: readonly Role[]): Promise<void> {
+    const containers = roles.map((role) => this.#site.containers[role]);
+    const pids = await docker("inspect", "--format", "{{.State.Pid}}", ...containers);
+    await this.run(`kill -${name} ${pids.replaceAll("\n", " ")}`);
   }
 }

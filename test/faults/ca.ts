@@ -38,29 +38,22 @@ function wanting(
   title: string,
   shows: Shown,
   { begin, end }: { begin: (scene: Scene) => Promise<void>; end: (scene: Scene) => Promise<void> },
-  patience = 60,
 ): Fault {
   return {
     ...anyway(title, begin),
     shows,
     heal: end,
-    patience,
     alerts: [shows === silent ? "VectisCaSilent" : "VectisUnreachable"],
   };
 }
 
 /** A fault of the CA's answers. */
-function answering(title: string, shows: Shown, behaviour: Behaviour, patience?: number): Fault {
+function answering(title: string, shows: Shown, behaviour: Behaviour): Fault {
   let proxy: AcmeProxy | undefined;
-  return wanting(
-    title,
-    shows,
-    {
-      begin: async ({ site }) => void (proxy = await AcmeProxy.start(site, behaviour)),
-      end: async () => proxy?.stop(),
-    },
-    patience,
-  );
+  return wanting(title, shows, {
+    begin: async ({ site }) => void (proxy = await AcmeProxy.start(site, behaviour)),
+    end: async () => proxy?.stop(),
+  });
 }
 
 /** A fault in spite of which a wanted certificate comes. */
@@ -106,19 +99,25 @@ export const caFaults: readonly Fault[] = [
     begin: async ({ site }) => void (await docker("pause", site.lab.ca)),
     end: async ({ site }) => void (await docker("unpause", site.lab.ca)),
   }),
-  answering("the CA hangs up on every request", silent, { to: "everything", answer: "hang up" }),
-  answering("the CA answers every request with an internal error", silent, {
-    to: "everything",
-    answer: { status: 500, type: "serverInternal", detail: "out of order" },
-  }),
+  { ...answering("the CA hangs up on every request", silent, { to: "everything", answer: "hang up" }), long: true },
+  {
+    ...answering("the CA answers every request with an internal error", silent, {
+      to: "everything",
+      answer: { status: 500, type: "serverInternal", detail: "out of order" },
+    }),
+    long: true,
+  },
   { ...refusing, lasts: failAgain, heal: takeBack, alerts: ["VectisOrdersFail"] },
-  anyway("the CA refuses the nonce of every second request", async (scene) => {
-    const proxy = await AcmeProxy.start(scene.site, {
-      to: "every second post",
-      answer: { status: 400, type: "badNonce", detail: "JWS has an invalid anti-replay nonce" },
-    });
-    scene.finally(() => proxy.stop());
-  }),
+  {
+    ...anyway("the CA refuses the nonce of every second request", async (scene) => {
+      const proxy = await AcmeProxy.start(scene.site, {
+        to: "every second post",
+        answer: { status: 400, type: "badNonce", detail: "JWS has an invalid anti-replay nonce" },
+      });
+      scene.finally(() => proxy.stop());
+    }),
+    long: true,
+  },
   {
     title: "the CA is rebuilt: account, certificates and root are gone",
     shows: says("the CA no longer knows the certificate", ({ order }) => /no longer knows/.test(order.reason ?? "")),

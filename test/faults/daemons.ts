@@ -1,8 +1,8 @@
 // Faults of the daemons, their followers and certd.
-import { certd, crash, follower, signal } from "./breakage.ts";
+import { certd, follower, renewable, signal } from "./breakage.ts";
 import { docker, inspect } from "../support/docker.ts";
 import { says, type Fault, type Scene, type Shown } from "./rehearsal.ts";
-import type { Role, Site } from "../support/site.ts";
+import type { Site } from "../support/site.ts";
 import { until } from "../support/wait.ts";
 
 const postfixPorts = [25, 465, 587] as const;
@@ -17,16 +17,11 @@ const differs = (...ports: readonly number[]): Shown =>
 
 /** Renews with the guide's command and waits until that is published; `ordered` is called when the certificate is there. */
 async function renew(site: Site, ordered = (): void => {}): Promise<void> {
+  await renewable(site);
   const before = await site.publishedSerial();
   await site.forceRenewal();
   ordered();
-  await until("the renewal published", async () => (await site.publishedSerial()) !== before, { deadline: 30 });
-}
-
-/** After its home was emptied, acme.sh has nothing to renew until certd has ordered once. */
-async function renewable(site: Site): Promise<void> {
-  const known = await site.exec("acme", "sh", "-c", "ls /acme.sh/*/*_ecc/*.test.conf 2>/dev/null || :");
-  if (known === "") await site.exec("acme", "certd", "renew");
+  await until("the renewal published", async () => (await site.publishedSerial()) !== before);
 }
 
 /** A renewal is tried in spite of the fault; resolves with its publication. */
@@ -44,11 +39,6 @@ function renewing(title: string, begin: (scene: Scene) => Promise<unknown>): Fau
 const both = async (site: Site, name: string, pattern: string): Promise<void> => {
   for (const role of ["postfix", "dovecot"] as const) await signal(site, role, name, pattern);
 };
-
-/** Signals the main processes of some containers from outside: they cannot be stopped from within. */
-async function signalMain(site: Site, name: string, ...roles: readonly Role[]): Promise<void> {
-  await docker("kill", "--signal", name, ...roles.map((role) => site.containers[role]));
-}
 
 const dovecotConfig = "/run/vectis/dovecot.conf";
 
@@ -76,24 +66,51 @@ export const daemonFaults: readonly Fault[] = [
   {
     ...renewing(
       "the main processes of Postfix and Dovecot are frozen (SIGSTOP) while a renewal is published",
-      ({ site }) => signalMain(site, "STOP", "postfix", "dovecot"),
+      ({ volumes }) => volumes.signalMain("STOP", "postfix", "dovecot"),
     ),
     shows: differs(993, 995),
-    heal: ({ site }) => signalMain(site, "CONT", "postfix", "dovecot"),
+    heal: ({ volumes }) => volumes.signalMain("CONT", "postfix", "dovecot"),
     stops: [...postfixPorts, ...dovecotPorts],
     alerts: ["VectisPortWrong"],
   },
-  { title: "Dovecot crashes", stops: dovecotPorts, inject: ({ site }) => crash(site, "dovecot"), orders: 0 },
-  { title: "Postfix crashes", stops: postfixPorts, inject: ({ site }) => crash(site, "postfix"), orders: 0 },
+  {
+    title: "Postfix's main process is frozen (SIGSTOP) until all of its ports are silent, and longer",
+    long: true,
+    shows: differs(...postfixPorts),
+    inject: async ({ volumes, load, begins }) => {
+      await volumes.signalMain("STOP", "postfix");
+      const last = (port: number): number => Math.max(...[...load.serialsOn(port).values()].map(({ last }) => last));
+      const silent = (): boolean => postfixPorts.every((port) => Date.now() - last(port) > 3_000);
+      await until("silence", () => Promise.resolve(silent()), { deadline: 60 });
+      begins();
+    },
+    heal: ({ volumes }) => volumes.signalMain("CONT", "postfix"),
+    stops: postfixPorts,
+    alerts: ["VectisPortWrong"],
+    orders: 0,
+  },
+  {
+    title: "Dovecot crashes",
+    stops: dovecotPorts,
+    inject: ({ volumes }) => volumes.signalMain("KILL", "dovecot"),
+    orders: 0,
+  },
+  {
+    title: "Postfix crashes",
+    stops: postfixPorts,
+    inject: ({ volumes }) => volumes.signalMain("KILL", "postfix"),
+    orders: 0,
+  },
   {
     title: "Postfix and Dovecot crash at the moment of a switch",
     stops: [...postfixPorts, ...dovecotPorts],
-    inject: async ({ site, begins }) => {
+    inject: async ({ site, volumes, begins }) => {
+      await renewable(site);
       const before = await site.generation();
       const renewal = site.forceRenewal();
       await until("the switch", async () => (await site.generation()) !== before, { interval: 20 });
       begins();
-      await Promise.all([crash(site, "postfix"), crash(site, "dovecot")]);
+      await volumes.signalMain("KILL", "postfix", "dovecot");
       await renewal;
     },
     orders: 1,
@@ -101,6 +118,7 @@ export const daemonFaults: readonly Fault[] = [
   {
     title: "certd is killed ten times during a renewal",
     inject: async ({ site }) => {
+      await renewable(site);
       const renewal = renew(site);
       for (let kill = 0; kill < 10; kill++) {
         await until("certd running", () => signal(site, "acme", "KILL", certd), { interval: 100 });
@@ -113,6 +131,7 @@ export const daemonFaults: readonly Fault[] = [
     title: "certd is frozen (SIGSTOP) while a person renews",
     shows: { words: "no answer", when: ({ health }) => health === undefined },
     inject: async ({ site, begins }) => {
+      await renewable(site);
       await signal(site, "acme", "STOP", certd);
       begins();
       await site.forceRenewal();

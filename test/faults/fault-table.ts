@@ -7,7 +7,10 @@ export interface FaultGroup {
   readonly faults: readonly Fault[];
 }
 
-const head = ["fault", "handshakes failed", "sessions lost", "health says", "alerts, if it lasts", "all well again"];
+const head = [
+  ...["fault", "handshakes failed", "sessions lost", "health says", "alerts, if it lasts", "all well again"],
+  "rehearsed by",
+];
 
 const introduction = `# Faults: what happens when something breaks
 
@@ -30,12 +33,8 @@ certd's memory. A certd that ends at any system call of a publication is \`certd
 are in \`test/rotation.test.ts\`. A restart of the Docker daemon is \`test/faults/docker-daemon.test.ts\`: it ends every
 connection of the host (unless the daemon runs with \`live-restore\`), all ports are back by themselves, and the CA is not needed.
 
-Seen in a rehearsal and not healed: when Postfix's main process is stopped (SIGSTOP) for more than ten seconds, its postlogd ends,
-everything that logs waits for it, and ports 25, 465 and 587 stayed silent for at least another minute. Without clients in that
-time, all ports were back within 20 seconds. \`docker restart vectis-postfix\` has not been tried on a container in that state.
-
-The numbers are those of one run on two processors; every run is held to the promises, and
-\`VECTIS_WRITE_FAULTS=1 tools/node tools/test.ts e2e faults\` writes this file.
+The numbers are those of one run on two processors; every run is held to the promises. \`make faults\` rehearses all of
+them and writes this file; \`make test\` leaves out those that take long or resemble another.
 `;
 
 const seconds = (value: number): string => `${value < 10 ? value.toFixed(1) : value.toFixed(0)} s`;
@@ -56,7 +55,7 @@ function cells(outcome: Outcome): string[] {
     failed(outcome),
     lostSessions.length === 0
       ? `0 of ${sessions}`
-      : `${lostSessions.length} of ${sessions}, on ${lostSessions.join(", ")}`,
+      : `${lostSessions.length} of ${sessions}, on ${[...new Set(lostSessions)].join(", ")}`,
     shows === undefined || shownAfter === undefined ? "–" : `${shows}, after ${seconds(Math.max(0, shownAfter))}`,
     alerts.length === 0 ? "none" : alerts.join(", "),
     cause === "stays" ? `by itself, ${recovery}` : `${recovery} after the cause went away`,
@@ -69,27 +68,21 @@ export function faultRow(outcome: Outcome): string {
   return line(cells(outcome));
 }
 
-/** Rows of an existing document by their first cell. */
+/** Rows of an existing document by their first cell, without who rehearses them. */
 export function faultRows(document: string): Map<string, string> {
-  const rows = [...document.matchAll(/^\| (.*?) \|.*$/gm)].map(([row, title = ""]) => [title, row] as const);
-  return new Map(rows.filter(([title]) => title !== head[0]));
+  const rows = document.matchAll(/^(\| (.*?) \|.*) `make \w+` \|$/gm);
+  return new Map([...rows].map(([, row = "", title = ""]) => [title, row]));
 }
 
-/** The whole document. A fault without a row is left out, and a group without any; drafts are listed at the end. */
-export function faultDocument(
-  groups: readonly FaultGroup[],
-  rows: ReadonlyMap<string, string>,
-  drafts: ReadonlySet<string>,
-): string {
+/** The whole document. A fault without a row is left out, and a group without any. */
+export function faultDocument(groups: readonly FaultGroup[], rows: ReadonlyMap<string, string>): string {
   const tables = groups.flatMap(({ title, faults }) => {
-    const seen = faults.filter((fault) => !drafts.has(fault.title)).flatMap((fault) => rows.get(fault.title) ?? []);
+    const seen = faults
+      .filter((fault) => rows.has(fault.title))
+      .map((fault) => `${rows.get(fault.title)} \`make ${fault.long === true ? "faults" : "test"}\` |`);
     if (seen.length === 0) return [];
     const lines = [line(head), `|${head.map(() => "---").join("|")}|`, ...seen];
     return `\n## ${title}\n\n${lines.join("\n")}\n`;
   });
-  const open =
-    drafts.size === 0
-      ? ""
-      : `\n## Not yet rehearsed to the end\n\n${[...drafts].map((title) => `- ${title}\n`).join("")}`;
-  return introduction + tables.join("") + open;
+  return introduction + tables.join("");
 }

@@ -39,6 +39,8 @@ export function says(words: string, when: (health: Health) => boolean): Shown {
 export interface Fault {
   /** What happens, as the row of docs/faults.md says it; unique. */
   readonly title: string;
+  /** Takes long, or resembles another: `make faults` rehearses it, `make test` does not. Default: both do. */
+  readonly long?: boolean;
   /** Brings it about; resolves when it is there. */
   readonly inject: (scene: Scene) => Promise<unknown>;
   /** Makes it worse in the way that time would; after it was shown. Default: nothing. */
@@ -55,7 +57,7 @@ export interface Fault {
   readonly over?: (scene: Scene) => Promise<boolean>;
   /** Orders that may be placed because of it. Default: any number. */
   readonly orders?: number;
-  /** Seconds that recovery may take. Default 60. */
+  /** Seconds that recovery may take. Default 120: a loaded machine is no fault. */
   readonly patience?: number;
 }
 
@@ -84,7 +86,7 @@ const long = 75 * 60;
 const well = ({ health }: Reading): boolean => health?.ok === true && health.failing.length === 0;
 
 export async function rehearse(site: Site, volumes: SmallVolumes, fault: Fault): Promise<Outcome> {
-  const { title, inject, lasts, heal, shows, over, alerts = [], stops = [], patience = 60 } = fault;
+  const { title, inject, lasts, heal, shows, over, alerts = [], stops = [], patience = 120 } = fault;
   const target = await site.target();
   const sessions = await Sessions.open(target);
   const { orders } = await site.lab.ledger();
@@ -109,7 +111,11 @@ export async function rehearse(site: Site, volumes: SmallVolumes, fault: Fault):
       (await until(`health to show: ${shows.words}`, () => Promise.resolve(health.first(begun, shows.when)), {
         deadline: noticed,
       }));
-    await lasts?.(scene);
+    if (lasts !== undefined) {
+      await lasts(scene);
+      const worse = Date.now();
+      await until("a reading of that", () => Promise.resolve((health.readings.at(-1)?.at ?? 0) >= worse));
+    }
     const held = health.readings.length;
     if (heal !== undefined) {
       tidyUps.splice(0, 1);
@@ -174,7 +180,9 @@ async function explain(site: Site, begun: number, load: HandshakeLoad, health: H
   const since = new Date(begun - 1000).toISOString();
   const said = await Promise.all(
     (["acme", "postfix", "dovecot"] as const).map(async (role) => {
-      const lines = (await logs(site.containers[role])).split("\n").filter((line) => line >= since);
+      // A container that is gone has no log.
+      const log = await logs(site.containers[role]).catch(String);
+      const lines = log.split("\n").filter((line) => line >= since);
       const telling = lines.filter(
         (line) => !/(?:dis)?connect (?:from|\(no auth)|Login: |lost connection|TLS connection established/i.test(line),
       );

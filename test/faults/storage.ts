@@ -29,7 +29,6 @@ function unwritable(
     heal: end,
     over: async ({ site }) => (await site.publishedSerial()) !== before,
     alerts: ["VectisCannotPublish"],
-    patience: 120,
   };
 }
 
@@ -61,7 +60,7 @@ export const storageFaults: readonly Fault[] = [
     end: ({ volumes }) => volumes.empty(),
   }),
   readOnly("mail-certs", publicationFails),
-  readOnly("acme-home", cannotWrite),
+  { ...readOnly("acme-home", cannotWrite), long: true },
   damage("everything in the volume mail-certs is deleted", "rm -rf ./* ./.[a-z]*"),
   damage(
     "everything in the volume acme-home is deleted",

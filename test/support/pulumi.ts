@@ -55,17 +55,17 @@ export class TestProject {
 
   /** Runs `tools/pulumi ARGS` and resolves whatever its exit code is. */
   run(...args: readonly string[]): Promise<Outcome> {
-    return this.#execute(args, 0);
+    return this.#execute(args);
   }
 
-  /** As `run`, but the engine is killed (SIGKILL) after so many milliseconds. */
-  killed(after: number, ...args: readonly string[]): Promise<Outcome> {
-    return this.#execute(args, Math.max(1, after));
+  /** As `run`, but the engine is killed (SIGKILL) at a signal. */
+  killed(at: AbortSignal, ...args: readonly string[]): Promise<Outcome> {
+    return this.#execute(args, at);
   }
 
-  #execute(args: readonly string[], timeout: number): Promise<Outcome> {
+  #execute(args: readonly string[], signal?: AbortSignal): Promise<Outcome> {
     const env = { ...process.env, VECTIS_BACKEND_URL: this.backend };
-    const options = { cwd: this.folder, env, maxBuffer: 64 * 1024 * 1024, timeout, killSignal: "SIGKILL" } as const;
+    const options = { cwd: this.folder, env, maxBuffer: 64 * 1024 * 1024, signal, killSignal: "SIGKILL" } as const;
     const all = [...args, "--stack", stackName, "--non-interactive", "--color", "never"];
     return new Promise((resolve) => {
       execFile(join(projectRoot, "tools", "pulumi"), all, options, (error, stdout, stderr) => {
