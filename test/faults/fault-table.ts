@@ -33,7 +33,7 @@ certd's memory. A certd that ends at any system call of a publication is \`certd
 are in \`test/rotation.test.ts\`. A restart of the Docker daemon is \`test/faults/docker-daemon.test.ts\`: it ends every
 connection of the host (unless the daemon runs with \`live-restore\`), all ports are back by themselves, and the CA is not needed.
 
-The numbers are those of one run on two processors; every run is held to the promises. \`make faults\` rehearses all of
+The numbers of a row are those of its last run, on two processors; every run is held to the promises. \`make faults\` rehearses all of
 them and writes this file; \`make test\` leaves out those that take long or resemble another.
 `;
 
