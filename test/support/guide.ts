@@ -49,7 +49,8 @@ export const guide: readonly GuideCommand[] = [
       const { certificates } = JSON.parse(outcome.stdout) as {
         certificates: Record<"mail" | "https", { notAfter: string }>;
       };
-      for (const { notAfter } of Object.values(certificates)) assert.ok(Date.parse(notAfter) > Date.now());
+      const { mail, https } = certificates;
+      for (const { notAfter } of [mail, https]) assert.ok(Date.parse(notAfter) > Date.now());
     },
   },
   {
