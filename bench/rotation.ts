@@ -91,6 +91,8 @@ async function begin(way: Way, site: Site): Promise<{ takeUp?: () => Promise<unk
         return spawn("docker", command, { stdio: "ignore" });
       });
       return {
+        // It finds out by itself.
+        takeUp: () => Promise.resolve(),
         end: async () => {
           for (const poller of pollers) poller.kill();
           // What `docker exec` started goes on without its client; a restart ends it and brings the follower back.
