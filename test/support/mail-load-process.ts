@@ -17,6 +17,8 @@ const patience = 10_000;
 const keepAlive = 60_000;
 
 const tell = (message: FromLoad): void => void process.send?.(message);
+/** As `tell`; resolves when it is on its way, however long it is. */
+const tellAll = (message: FromLoad): Promise<unknown> => new Promise((resolve) => process.send?.(message, resolve));
 
 type MailService = (typeof mailServices)[number];
 
@@ -146,7 +148,7 @@ class Clients {
     await Promise.all(this.#workers);
     const opened = this.#ends.length;
     for (const end of this.#ends) await end().catch((error: unknown) => this.#lost.push(String(error)));
-    tell({
+    await tellAll({
       kind: "report",
       report: {
         handshakes: this.#counts.handshakes,
