@@ -64,3 +64,7 @@ test("the mailbox table does not depend on the order of the mailboxes", () => {
   assert.equal(mailboxTable(config.mailboxes), mailboxTable([...config.mailboxes].reverse()));
   assert.match(mailboxTable(config.mailboxes), /^a@example\.com a@example\.com$/m);
 });
+
+test("postlogd outlives a master that is stopped: its watchdog waits for a day", () => {
+  assert.match(mainCf(config), /^postlogd_watchdog_timeout = 1d$/m);
+});
