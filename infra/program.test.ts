@@ -45,6 +45,7 @@ const keyPair = {
   publicKeyPem: generated.publicKey.export({ type: "spki", format: "pem" }),
 };
 
+let outputs: (typeof import("./index.ts"))["default"];
 before(async () => {
   await pulumi.runtime.setMocks(
     {
@@ -70,7 +71,8 @@ before(async () => {
     "vectis:resolvers": '["127.0.0.1"]',
     "docker:host": "ssh://mx1.example.com",
   });
-  const { containers } = (await import("./index.ts")).default;
+  outputs = (await import("./index.ts")).default;
+  const { containers } = outputs;
   // Containers depend on all else, so everything is declared once their names are known.
   await new Promise<void>((resolve) => pulumi.output(containers).apply(() => resolve()));
 });
@@ -80,6 +82,11 @@ const containers = () =>
   new Map(
     ofType("docker:index/container:Container").map(({ name, inputs }) => [name, inputs as unknown as ContainerInputs]),
   );
+
+test("an option that is off has no output: an undefined one would be a warning at each update", () => {
+  assert.ok("acmeDirectory" in outputs);
+  for (const [name, value] of Object.entries(outputs)) assert.notEqual(value, undefined, name);
+});
 
 test("the stack is one network, seven volumes, four images and four containers, all under its name", () => {
   const names = (type: string) => ofType(type).map(({ inputs }) => String(inputs["name"]));
