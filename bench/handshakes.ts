@@ -1,7 +1,7 @@
 // Full handshakes per second on 465 and 993: in the containers, and on the same files and configuration outside of any
 // container (a chroot into a copy of the container's files, on the host's network), in turns in one run.
 import { execFile, spawn, execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -76,9 +76,17 @@ const outside: readonly Outside[] = [
   },
 ];
 
+function childrenOf(pid: number | undefined): number[] {
+  if (pid === undefined || !existsSync(`/proc/${pid}`)) return [];
+  return (readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").match(/\d+/g) ?? []).map(Number);
+}
+
 /** Runs `work` with the daemon of a container running a second time, outside of it. */
 async function withOutside<T>(site: Site, daemon: Outside, port: number, work: () => Promise<T>): Promise<T> {
-  const root = mkdtempSync(join(tmpdir(), "vectis-outside-"));
+  // Nobody else gets at its secrets; whoever is in it must be able to enter its root.
+  const folder = mkdtempSync(join(tmpdir(), "vectis-outside-"));
+  const root = join(folder, "root");
+  mkdirSync(root, { mode: 0o755 });
   const container = site.containers[daemon.role];
   const sasl = (await inspect(container)).Mounts.find(({ Destination }) => Destination === "/run/sasl")?.Source ?? "";
   const unpack = (from: string): void => void execFileSync("sh", ["-c", `${from} | tar -x -C "$1"`, "sh", root]);
@@ -87,22 +95,31 @@ async function withOutside<T>(site: Site, daemon: Outside, port: number, work: (
   for (const folder of ["run/sasl", "dev", "proc"]) mkdirSync(join(root, folder), { recursive: true });
   const file = join(root, daemon.file);
   writeFileSync(file, daemon.change(readFileSync(file, "utf8"), port));
-  // A mount namespace of its own: the mounts are gone with the last process in it.
-  const script = `mount --bind /dev "$1/dev" && mount --bind /proc "$1/proc" && mount --bind "$2" "$1/run/sasl" &&
+  // Namespaces of mounts and processes: both are gone with the first process in them.
+  const script = `mount --bind /dev "$1/dev" && mount -t proc proc "$1/proc" && mount --bind "$2" "$1/run/sasl" &&
     exec chroot "$1" ${daemon.command}`;
-  const child = spawn("unshare", ["--mount", "--kill-child=TERM", "sh", "-c", script, "sh", root, sasl], {
-    detached: true,
-    stdio: "ignore",
+  const log = join(folder, "log");
+  const output = openSync(log, "w");
+  const child = spawn("unshare", ["--mount", "--pid", "--fork", "sh", "-c", script, "sh", root, sasl], {
+    // A file: a daemon that opens /dev/stdout anew cannot do so with Node.js's pipes, which are sockets.
+    stdio: ["ignore", output, output],
   });
+  closeSync(output);
   const ended = new Promise((resolve) => child.once("exit", resolve));
+  const failed = ended.then(() => {
+    throw new Error(`${daemon.role} outside a container ended: ${readFileSync(log, "utf8")}`);
+  });
+  failed.catch(() => undefined);
+  const up = until(`${daemon.role} outside a container`, () => listens({ host: "127.0.0.1", port }), { deadline: 20 });
   try {
-    await until(`${daemon.role} outside a container`, () => listens({ host: "127.0.0.1", port }), { deadline: 20 });
-    return await work();
+    await Promise.race([up, failed]);
+    return await Promise.race([work(), failed]);
   } finally {
-    if (child.pid !== undefined) process.kill(-child.pid, "SIGTERM");
+    // The first process of the namespace, and with it all others; unshare itself only waits for it.
+    for (const pid of childrenOf(child.pid)) process.kill(pid, "SIGKILL");
     await ended;
     await until("its port closed", async () => !(await listens({ host: "127.0.0.1", port })), { deadline: 20 });
-    rmSync(root, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 

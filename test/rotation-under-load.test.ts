@@ -32,7 +32,9 @@ describe("rotation under load", () => {
 
     const done = await files.rotate(running, rotations);
     // The faster the rotations, the more of the handshakes are left for afterwards.
-    await until(`${handshakes} handshakes`, () => Promise.resolve(running.handshakes >= handshakes), { deadline: 1200 });
+    await until(`${handshakes} handshakes`, () => Promise.resolve(running.handshakes >= handshakes), {
+      deadline: 1200,
+    });
     const report = await running.stop();
 
     assert.deepEqual(report.failures, []);
