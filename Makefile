@@ -9,8 +9,7 @@ help: ## this list
 
 up: lab ## the local stack on this machine, from nothing or from an older state, until every port is as expected
 	@tools/pulumi stack select dev --create --secrets-provider passphrase >/dev/null
-	@tools/pulumi up --stack dev --yes --skip-preview --refresh --suppress-progress --suppress-permalink=true
-	@tools/vectis verify --stack dev --wait 180
+	@tools/vectis up --stack dev --refresh --wait 180
 
 verify: ## what ports 25, 80, 443, 465, 587, 993 and 995 of the local stack serve, and whether that is as expected
 	@tools/vectis verify --stack dev
@@ -36,7 +35,7 @@ unit: bootstrap ## the tests that need no running stack
 	@tools/node tools/test.ts unit
 
 faults: bootstrap ## every fault of docs/faults.md, those that take long too; writes that file
-	@VECTIS_TEST_FAULTS=. VECTIS_WRITE_FAULTS=1 tools/node tools/test.ts e2e faults/faults
+	@VECTIS_TEST_FAULTS=. VECTIS_WRITE_FAULTS=1 tools/node tools/test.ts e2e faults/
 
 bench: bootstrap ## the benchmarks, as a table and JSON
 	@tools/node bench/main.ts

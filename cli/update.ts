@@ -4,6 +4,7 @@ import { createInterface } from "node:readline/promises";
 import { LocalWorkspace, Stack, type EngineEvent, type OutputMap } from "@pulumi/pulumi/automation/index.js";
 import { stackLimit } from "./certs.ts";
 import { exitCodes, UserError, type ExitCode } from "./errors.ts";
+import { clearTheWay } from "./interrupted.ts";
 import { sidecar, type Offer } from "./offer.ts";
 import { progress, result } from "./output.ts";
 import { projectFolder, pulumiError, stackName } from "./pulumi.ts";
@@ -24,8 +25,7 @@ export async function up(
 ): Promise<ExitCode> {
   const { json, ca, wait } = options;
   const stack = await open(options.stack);
-  const watch = new Watch(json);
-  const done = await watch.run(() => stack.up(engineOptions(options, watch)));
+  const { watch, done } = await carryThrough(stack.name, json, (watch) => stack.up(engineOptions(options, watch)));
   if (done === undefined) return watch.failure;
   if (!options.verify) {
     result(
@@ -57,11 +57,10 @@ export async function preview(options: UpdateOptions & { readonly diff: boolean 
 export async function destroy(options: UpdateOptions & { readonly yes: boolean }): Promise<ExitCode> {
   const stack = await open(options.stack);
   if (!options.yes) await confirm(stack.name);
-  const watch = new Watch(options.json);
-  const { refresh } = options;
-  const done = await watch.run(() => stack.destroy({ ...watch.options, refresh }));
+  const { json, refresh } = options;
+  const { watch, done } = await carryThrough(stack.name, json, (watch) => stack.destroy({ ...watch.options, refresh }));
   if (done === undefined) return watch.failure;
-  result(options.json, { stack: stack.name, changes: watch.changes }, () => `${stack.name} is destroyed`);
+  result(json, { stack: stack.name, changes: watch.changes }, () => `${stack.name} is destroyed`);
   return exitCodes.ok;
 }
 
@@ -88,6 +87,22 @@ function engineOptions({ refresh, expectNoChanges }: UpdateOptions, watch: Watch
   return { ...watch.options, refresh, expectNoChanges };
 }
 
+/** A lock, what was being made, and what was made of that while the engine ended: more turns than this are of no use. */
+const turns = 4;
+
+/** Runs an operation that changes things; again, when it fails because of what an interrupted one has left behind. */
+async function carryThrough<T>(
+  stack: string,
+  json: boolean,
+  operation: (watch: Watch) => Promise<T>,
+): Promise<{ readonly watch: Watch; readonly done: T | undefined }> {
+  for (let turn = 1; ; turn++) {
+    const watch = new Watch(json);
+    const done = await watch.run(() => operation(watch));
+    if (done !== undefined || turn === turns || !(await clearTheWay(stack, watch.said))) return { watch, done };
+  }
+}
+
 async function confirm(name: string): Promise<void> {
   if (!process.stdin.isTTY) throw new UserError("destroy asks before it removes anything: confirm with --yes");
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
@@ -110,7 +125,8 @@ interface Step {
 class Watch {
   readonly steps: Step[] = [];
   changes: Readonly<Record<string, number>> = {};
-  #said = "";
+  /** What the engine has printed. */
+  said = "";
   readonly #json: boolean;
 
   constructor(json: boolean) {
@@ -119,7 +135,7 @@ class Watch {
 
   get options() {
     const say = (stream: NodeJS.WriteStream) => (text: string) => {
-      this.#said += text;
+      this.said += text;
       stream.write(text);
     };
     return {
@@ -138,14 +154,14 @@ class Watch {
     try {
       return await operation();
     } catch (error) {
-      if (this.#said === "") throw pulumiError(error instanceof Error ? error.message : String(error));
+      if (this.said === "") throw pulumiError(error instanceof Error ? error.message : String(error));
       return undefined;
     }
   }
 
   /** A configuration that the program has refused, or a stack that does not exist, was never tried. */
   get failure(): ExitCode {
-    return /the stack configuration has \d+ problem|no stack named|missing (?:required )?configuration/.test(this.#said)
+    return /the stack configuration has \d+ problem|no stack named|missing (?:required )?configuration/.test(this.said)
       ? exitCodes.usage
       : exitCodes.notAsExpected;
   }

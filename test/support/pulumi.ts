@@ -1,9 +1,9 @@
 // A Pulumi project of this checkout with state and configuration of its own, in a temporary folder: nothing that a test
 // does shows in the checkout or in the local stack.
 import { execFile } from "node:child_process";
-import { copyFileSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { stringify } from "yaml";
+import { parse, stringify } from "yaml";
 import { projectRoot } from "../../cli/stack.ts";
 
 export const stackName = "test";
@@ -91,6 +91,13 @@ export class TestProject {
     const file = join(this.folder, `variant-${++this.#variants}.yaml`);
     writeFileSync(file, stringify({ ...this.#base, config: { ...this.#base.config, ...changes } }));
     return ["--config-file", file];
+  }
+
+  /** Changes values of the stack's configuration for good: for commands that take no `--config-file`. */
+  configure(changes: Readonly<Record<string, unknown>>): void {
+    const file = join(this.folder, `Pulumi.${stackName}.yaml`);
+    const { config, ...rest } = parse(readFileSync(file, "utf8")) as StackFile;
+    writeFileSync(file, stringify({ ...rest, config: { ...config, ...changes } }));
   }
 
   get config(): Readonly<Record<string, unknown>> {
