@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import { isStale, locksIn, unrecordedIn } from "./interrupted.ts";
 
 const said = `error: the stack is currently locked by 2 lock(s). Either wait for the other process(es) to end or delete the lock file with \`pulumi cancel\`.
-  file:///srv/mail%20host/.pulumi/locks/organization/vectis/prod/1f.json: created by root@mx (pid 4711) at 2026-01-31T12:00:00Z
+  file:///srv/mail%20host/.pulumi/locks/organization/vectis/prod/1f.json?no_tmp_dir=true: created by root@mx (pid 4711) at 2026-01-31T12:00:00Z
   file:///srv/mail%20host/.pulumi/locks/organization/vectis/prod/2a.json: created by Jo Doe@mx2 (pid 12) at 2026-01-31T12:00:01Z
 `;
 

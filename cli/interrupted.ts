@@ -17,7 +17,7 @@ export interface Lock {
 
 /** The locks that Pulumi complains of; those of other backends than files are left to the operator. */
 export function locksIn(said: string): Lock[] {
-  return [...said.matchAll(/^\s*(file:\/\/.+\.json): created by .+@(.+) \(pid (\d+)\) at /gm)].map(
+  return [...said.matchAll(/^\s*(file:\/\/.+): created by .+@(.+) \(pid (\d+)\) at /gm)].map(
     ([, url = "", host = "", pid]) => ({ file: fileURLToPath(url), host, pid: Number(pid) }),
   );
 }
