@@ -63,7 +63,7 @@ async function interruptEverywhere({ site, finally: atEnd }: Scene): Promise<voi
   const whole = Date.now() - began;
   for (let moment = 1; moment <= moments; moment++) {
     choose(site, policyOf(moment));
-    await interrupted(site, AbortSignal.timeout((whole * moment) / (moments + 1)));
+    await interrupted(site, AbortSignal.timeout(Math.round((whole * moment) / (moments + 1))));
     await upAgain(site);
     await site.up("--expect-no-changes");
   }
