@@ -6,6 +6,7 @@ import { hostname } from "node:os";
 import { fileURLToPath } from "node:url";
 import { docker, dockerEnvironment } from "./docker.ts";
 import { progress } from "./output.ts";
+import { hasEnded } from "./processes.ts";
 import { pulumi, stackOption } from "./pulumi.ts";
 
 /** A lock of Pulumi's file backend. */
@@ -24,13 +25,7 @@ export function locksIn(said: string): Lock[] {
 
 /** Whether the process is known to have ended: on this machine, and no process has its number. */
 export function isStale({ host, pid }: Lock, here = hostname()): boolean {
-  if (host !== here) return false;
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ESRCH";
-  }
+  return host === here && hasEnded(pid);
 }
 
 /** What may have been made without being written down. */

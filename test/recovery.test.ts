@@ -1,8 +1,8 @@
 // Everything is lost but a backup: an empty Docker host, no Pulumi state, no configuration. The same accounts and
 // certificates come back, and the CA hears nothing of it.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { rmSync, statSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { removeAll } from "./support/docker.ts";
@@ -48,6 +48,16 @@ describe("a backup", () => {
       names.map((name) => name.replace(`./${site.name}-`, "")),
       ["./", "./manifest.json", "./stack.yaml", "./state.json", "acme-home.tar", "mail-certs.tar", "traefik-acme.tar"],
     );
+  });
+
+  it("removes what one that was killed has left, not what one that runs is writing", async () => {
+    const draft = (pid: number | undefined): string => join(site.stack.folder, `.vectis-backup-${pid}-x1y2z3`);
+    const [left, written] = [draft(spawnSync("true").pid), draft(process.pid)];
+    for (const folder of [left, written]) mkdirSync(folder);
+    await succeeds(`vectis backup ${file()}`);
+    assert.equal(existsSync(left), false);
+    assert.equal(existsSync(written), true);
+    rmSync(written, { recursive: true });
   });
 
   it("has the stack's own secrets encrypted, and goes through a pipe too", async () => {
