@@ -45,7 +45,7 @@ interface Case {
   readonly refreshChanged: Plain[][];
 }
 
-const OTHER = `1${ZONE.slice(1)}`;
+const OTHER = `${ZONE.startsWith("0") ? "1" : "0"}${ZONE.slice(1)}`;
 const GROUPS = new Set(["4755a26eedb94da69e1066d98aa820be", "c8fed203ed3043cba015a93ad1616f1f"]);
 const TOKEN = "x".repeat(40);
 
