@@ -74,14 +74,22 @@ export async function clearTheWay(stack: string, said: string): Promise<boolean>
   const env = await dockerEnvironment(stack);
   const recorded = new Set(state.deployment.resources?.map(({ id }) => id));
   for (const { kind, name } of made) {
-    const { code, stdout } = await docker(env, [kind, "inspect", "--format", "{{.Id}}", name]);
-    if (code !== 0 || recorded.has(stdout.trim())) continue;
+    const id = await idOf(env, kind, name);
+    if (id === "" || recorded.has(id)) continue;
     progress(`an interrupted update has made the ${kind} ${name} without recording it: removing it`);
     await docker(env, [kind, "rm", ...(kind === "container" ? ["--force"] : []), name]);
   }
   progress("comparing what is recorded with what is there");
   await pulumi(["refresh", "--yes", "--skip-preview", "--clear-pending-creates", ...stackOption(stack)]);
   return true;
+}
+
+/** Of what this product has made under a name; empty if it has made nothing of that kind. */
+async function idOf(env: NodeJS.ProcessEnv, kind: Unrecorded["kind"], name: string): Promise<string> {
+  const filters = [`name=^/?${name}$`, "label=vectis.stack"].flatMap((filter) => ["--filter", filter]);
+  const all = kind === "container" ? ["--all"] : [];
+  const { stdout } = await docker(env, [kind, "ls", ...all, "--quiet", "--no-trunc", ...filters]);
+  return stdout.trim();
 }
 
 function removeLocks(locks: readonly Lock[]): boolean {
