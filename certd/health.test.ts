@@ -140,6 +140,16 @@ describe("metrics", () => {
     assert.doesNotMatch(text, /NaN|undefined|null/);
   });
 
+  it("says nothing about a port that was not looked at yet, and 0 about one that did not answer", () => {
+    const [first, ...others] = good.ports;
+    assert.ok(first !== undefined && others.length > 0);
+    const unseen = { ...first, agrees: false, served: null };
+    const ports = (checkedAt: string | null) => [{ ...unseen, checkedAt }, ...others];
+    const line = `vectis_port_ok{port="${first.port}"`;
+    assert.ok(!metrics(health({ ...good, ports: ports(null) }, NOW)).includes(line));
+    assert.match(metrics(health({ ...good, ports: ports(at(0)) }, NOW)), new RegExp(`^${line},.* 0$`, "m"));
+  });
+
   it("has HELP and TYPE once for each metric, before its samples", () => {
     let current = "";
     const seen = new Set<string>();

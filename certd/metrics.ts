@@ -77,8 +77,10 @@ export function metrics(health: Health): string {
     ),
     family(
       "vectis_port_ok",
-      "1 if the port serves what was published (443: a certificate that HTTPS may serve).",
-      ports.map(({ port, service, ok }): Sample => [{ port, service }, Number(ok)]),
+      "1 if the port serves what was published (443: a certificate that HTTPS may serve); no sample: not looked at yet.",
+      ports.flatMap(({ port, service, ok, checkedAt }): Sample[] =>
+        checkedAt === null ? [] : [[{ port, service }, Number(ok)]],
+      ),
     ),
     family(
       "vectis_port_not_after_seconds",

@@ -1,12 +1,15 @@
 // Runs promtool in this folder: the one that `tools/bootstrap checks` put there, else the one on the PATH.
-import { execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 
 const folder = import.meta.dirname;
 const own = join(folder, "..", ".vectis", "bin", "promtool");
 
-/** `promtool ARGS`; throws with its output if it finds something. */
-export function promtool(...args: readonly string[]): string {
-  return execFileSync(existsSync(own) ? own : "promtool", args, { cwd: folder, encoding: "utf8", stdio: "pipe" });
+const run = promisify(execFile);
+
+/** `promtool ARGS`; rejects with its output, as `stdout` and `stderr`, if it finds something. */
+export async function promtool(...args: readonly string[]): Promise<void> {
+  await run(existsSync(own) ? own : "promtool", args, { cwd: folder });
 }

@@ -16,7 +16,7 @@ const step = 5;
  * @param readings in the order of time; at least one
  * @param lasts seconds for which the last reading is to last
  */
-export function raisedAlerts(readings: readonly Reading[], lasts: number): string[] {
+export async function raisedAlerts(readings: readonly Reading[], lasts: number): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), "vectis-alerts-"));
   try {
     const series = scraped(readings);
@@ -46,7 +46,7 @@ export function raisedAlerts(readings: readonly Reading[], lasts: number): strin
     // YAML contains JSON.
     writeFileSync(file, JSON.stringify(test));
     try {
-      promtool("test", "rules", file);
+      await promtool("test", "rules", file);
       return [];
     } catch (error) {
       const { stdout = "", stderr = "" } = error as { stdout?: string; stderr?: string };

@@ -2,6 +2,7 @@
 // and when, which alerts that raises, whether all was well again by itself and how long that took.
 // What the faults are is in ca.ts, storage.ts, daemons.ts and host.ts; groups.ts lists them.
 import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
 import { probeInterval } from "../../certd/schedule.ts";
 import type { Health } from "../../certd/health.ts";
 import { tlsServices } from "../../cli/verdict.ts";
@@ -116,8 +117,10 @@ export async function rehearse(site: Site, volumes: SmallVolumes, fault: Fault):
       const worse = Date.now();
       await until("a reading of that", () => Promise.resolve((health.readings.at(-1)?.at ?? 0) >= worse));
     }
-    const held = health.readings.length;
+    let raised: string[] = [];
     if (heal !== undefined) {
+      const lasting = () => raisedAlerts(upTo(health.readings, shows), long);
+      raised = await settled(lasting, alerts);
       tidyUps.splice(0, 1);
       await heal(scene);
     }
@@ -143,10 +146,7 @@ export async function rehearse(site: Site, volumes: SmallVolumes, fault: Fault):
       lostSessions: lost,
       shows: shows?.words,
       shownAfter: shown && (shown.at - begun) / 1000,
-      alerts: raisedAlerts(
-        heal === undefined ? health.readings : upTo(health.readings.slice(0, held), shows),
-        heal === undefined ? 0 : long,
-      ),
+      alerts: heal === undefined ? await raisedAlerts(health.readings, 0) : raised,
       cause: heal === undefined ? "stays" : "goes away",
       recoveredAfter: (Math.max(recoveredAt, overAt, lastFailure) - cause) / 1000,
     };
@@ -168,6 +168,17 @@ export async function rehearse(site: Site, volumes: SmallVolumes, fault: Fault):
     for (const tidy of tidyUps) await tidy().catch(() => undefined);
     await Promise.all([load.stop(), health.stop(), sessions.lost()]);
   }
+}
+
+/**
+ * What a look finds, once it is what is expected or at the last when that does not come: what is so for a moment, like a port
+ * in the middle of a switch, is not what lasts.
+ */
+async function settled(look: () => Promise<string[]>, expected: readonly string[]): Promise<string[]> {
+  let seen: string[] = [];
+  const asExpected = async () => isDeepStrictEqual((seen = await look()), expected);
+  await until("these alerts", asExpected, { deadline: noticed, interval: 1_000 }).catch(() => undefined);
+  return seen;
 }
 
 /** The readings up to the last that shows the fault. */
