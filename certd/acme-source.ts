@@ -3,7 +3,7 @@
 import { createHash, createPrivateKey } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { AcmeDriver, dnsRoots, type AcmePaths } from "./acme.ts";
+import { AcmeDriver, delegationOf, dnsRoots, type AcmePaths } from "./acme.ts";
 import { CaClient, type DirectoryAnswer } from "./ca.ts";
 import { diagnose, type Trouble } from "./causes.ts";
 import { CaClock } from "./ca-clock.ts";
@@ -91,7 +91,14 @@ export class AcmeSource implements Source {
     this.suggestions = new Suggestions(this.ca, () => this.state);
     if (settings.challenge === "dns-01") {
       const client = new CloudflareClient(paths.token, () => dnsRoots(settings.caBundle), settings.dns?.accountId);
-      const challenge = new DnsChallenge(this.driver.zones, names, client, this.driver.notes, paths.token);
+      const challenge = new DnsChallenge({
+        zones: this.driver.zones,
+        names: orderNames(names),
+        client,
+        notes: this.driver.notes,
+        tokenFile: paths.token,
+        delegation: delegationOf(settings, names),
+      });
       const { journal, clock } = around;
       this.dns = new DnsKeeper(challenge, {
         journal,

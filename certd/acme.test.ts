@@ -200,6 +200,20 @@ Le_DNSSleep='0'
     assert.equal(confValue(ordered(made), "Le_Webroot"), "dns_vectis");
   });
 
+  it("has every challenge answered at the one name in the zone for challenges, and no longer when there is none", async () => {
+    const names = [HOST, "other.test"];
+    const delegated = { zoneId: ZONE, challengeZone: "challenges.test" };
+    const made = driver(names, { challenge: "dns-01", dns: delegated });
+    await made.order();
+    assert.equal(confValue(ordered(made), "Le_ChallengeAlias"), `=_acme-challenge.${HOST}.challenges.test`);
+    driver(names, { challenge: "dns-01", dns: { zoneId: ZONE } });
+    assert.doesNotMatch(ordered(made), /Le_ChallengeAlias/, "a person's renewal takes what is configured now");
+    driver(names, { challenge: "dns-01", dns: delegated });
+    assert.match(ordered(made), /Le_ChallengeAlias/);
+    driver(names, { dns: delegated });
+    assert.doesNotMatch(ordered(made), /Le_ChallengeAlias/);
+  });
+
   it("tells the hook where token, zones, notes and the API's roots are, and never the token itself", () => {
     const told = (dns: NonNullable<AcmeSource["dns"]>): string => {
       driver([HOST], { challenge: "dns-01", caBundle: ec256.pem, dns });

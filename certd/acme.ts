@@ -6,9 +6,9 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, st
 import { join } from "node:path";
 import { systemRoots } from "./ca.ts";
 import { worthShowing } from "./causes.ts";
-import type { Zones } from "./dns-challenge.ts";
+import type { Delegation, Zones } from "./dns-challenge.ts";
 import { replaceFile } from "./files.ts";
-import { orderNames } from "./names.ts";
+import { delegatedName, orderNames } from "./names.ts";
 import type { AcmeSource } from "./settings.ts";
 import { keyTypeOf, type Bundle, type Pair } from "./validate.ts";
 
@@ -35,6 +35,12 @@ export function homeName(directory: string): string {
   return `${slug}-${createHash("sha256").update(directory).digest("hex").slice(0, 8)}`;
 }
 
+/** Where the TXT records of all challenges are made, if that is not below each name itself. */
+export function delegationOf({ challenge, dns }: AcmeSource, names: readonly string[]): Delegation | undefined {
+  const zone = challenge === "dns-01" ? dns?.challengeZone : undefined;
+  return zone === undefined ? undefined : { zone, target: delegatedName(names[0] ?? "", zone) };
+}
+
 /** A value of acme.sh's own configuration files. */
 export function confValue(conf: string, key: string): string {
   return new RegExp(`^${key}='(.*)'$`, "m").exec(conf)?.[1] ?? "";
@@ -48,6 +54,7 @@ export function confValue(conf: string, key: string): string {
  */
 export function orderConf(before: string, source: AcmeSource, names: readonly string[], keyType: string): string {
   const [first = "", ...others] = orderNames(names);
+  const delegation = delegationOf(source, names);
   const wanted: Readonly<Record<string, string>> = {
     Le_Domain: first,
     Le_Alt: others.join(",") || "no",
@@ -56,12 +63,14 @@ export function orderConf(before: string, source: AcmeSource, names: readonly st
     Le_Keylength: keyType.replace(/^rsa-/, ""),
     Le_ExtKeyUse: "serverAuth",
     Le_HTTPPort: String(source.httpPort),
+    // `=`: the name itself. One for all names.
+    ...(delegation === undefined ? {} : { Le_ChallengeAlias: `=${delegation.target}` }),
     ...(source.profile === undefined ? {} : { Le_Certificate_Profile: source.profile }),
     // The hook itself waits, for the name servers; without this acme.sh would ask public resolvers.
     Le_DNSSleep: "0",
   };
   const gone = new RegExp(
-    `^(${Object.keys(wanted).join("|")}|Le_NextRenewTime|Le_NextRenewTimeStr|Le_Vlist|Le_OrderFinalize|Le_LinkOrder|Le_Certificate_Profile|(SAVED_)?CF_\\w+)=.*\\n?`,
+    `^(${Object.keys(wanted).join("|")}|Le_NextRenewTime|Le_NextRenewTimeStr|Le_Vlist|Le_OrderFinalize|Le_LinkOrder|Le_ChallengeAlias|Le_Certificate_Profile|(SAVED_)?CF_\\w+)=.*\\n?`,
     "gm",
   );
   const lines = Object.entries(wanted).map(([key, value]) => `${key}='${value}'\n`);
@@ -173,8 +182,8 @@ export class AcmeDriver {
     for (const shelf of this.shelves) {
       const conf = this.file(shelf, "conf");
       if (!existsSync(conf) || this.busy()) continue;
-      const wanted = confValue(orderConf("", this.source, this.names, shelf.keyType), "Le_Webroot");
-      if (confValue(readFileSync(conf, "utf8"), "Le_Webroot") !== wanted)
+      const [is, wanted] = [readFileSync(conf, "utf8"), orderConf("", this.source, this.names, shelf.keyType)];
+      if (["Le_Webroot", "Le_ChallengeAlias"].some((key) => confValue(is, key) !== confValue(wanted, key)))
         this.rewriteConf(conf, (before) => orderConf(before, this.source, this.names, shelf.keyType));
     }
   }

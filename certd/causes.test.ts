@@ -166,6 +166,19 @@ describe("diagnose", () => {
       ["there is no API token in /x", "token-refused", /no API token/, /vectis:challengeToken/],
       ["Cloudflare answers 429 (971: Please wait)", "dns-api", /^Cloudflare answers 429/, /port 443/],
       ["Cloudflare does not answer (Connection refused)", "dns-api", /does not answer/, /api\.cloudflare\.com/],
+      [
+        "Cloudflare calls zone 3f2a a.test, not b.test",
+        "dns-api",
+        /calls zone 3f2a a\.test/,
+        /vectis:dns\.challengeZone/,
+      ],
+      [
+        "_acme-challenge.a.test is no alias of x.b.test yet: at ns1.a.test (192.0.2.1) it has no CNAME record",
+        "dns",
+        /is no alias of x\.b\.test yet: at ns1/,
+        /`pulumi up`.*`_acme-challenge\.a\.test\. CNAME x\.b\.test\.`/,
+      ],
+      ["_acme-challenge.a.test cannot be looked up: no name server answers", "dns", /no name server/, /port 53/],
       ["_acme-challenge.a.test is not yet at ns1.a.test (192.0.2.1), after 300.0 s", "dns", /ns1\.a\.test/, /dig NS/],
     ] as const) {
       const trouble = diagnose(`invalid domain\ndns_vectis: gave up: ${reason}\n${after}\n`, ["mail.test"], NOW);

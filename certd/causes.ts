@@ -121,6 +121,25 @@ const RULES: readonly Rule[] = [
       "may ask them (UDP and TCP port 53, vectis:resolvers)",
   },
   {
+    code: "dns",
+    pattern: /^_acme-challenge\.\S+ (is no alias of|cannot be looked up)/,
+    cause: (e) => e.detail,
+    advice: ({ detail }) => {
+      const [, name, target] = /^(\S+) is no alias of (\S+)/.exec(detail) ?? [];
+      const record = name === undefined ? "" : ` (\`${name}. CNAME ${target}.\`)`;
+      return (
+        `where this stack makes the records, run \`pulumi up\`; elsewhere add the alias to the zone${record}; ` +
+        "and let the containers ask its name servers (UDP and TCP port 53, vectis:resolvers)"
+      );
+    },
+  },
+  {
+    code: "dns-api",
+    pattern: /^Cloudflare calls zone /,
+    cause: (e) => e.detail,
+    advice: () => "set vectis:dns.challengeZone to the name and the id of one zone, as the dashboard shows them",
+  },
+  {
     code: "token-refused",
     // In the API's own words: 10000, 9103, 9106, 9109: authentication; 1000, 1001, 6003: malformed token.
     pattern:

@@ -7,8 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { CloudflareClient, retryAfter, txtValue } from "./cloudflare.ts";
-import { DnsChallenge, zoneOf } from "./dns-challenge.ts";
+import { type Delegation, DnsChallenge, zoneOf } from "./dns-challenge.ts";
 import { TestPki } from "./test-pki.ts";
+import type { Lookups } from "./txt.ts";
 
 const TOKEN = "a-token-that-no-message-may-contain";
 const ZONE = "3f2a7c1e9b8d4065a1c2d3e4f5061728";
@@ -63,10 +64,11 @@ const zone = `GET zones/${ZONE}`;
 const anyTxt = `${zone}/dns_records?type=TXT&per_page=5`;
 const atName = `${zone}/dns_records?type=TXT&per_page=100&name=${NAME}`;
 
-function challenge(to = port, account?: string): DnsChallenge {
+function challenge(to = port, account?: string, delegation?: Delegation): DnsChallenge {
   const options = { hostname: "127.0.0.1", port: to, servername: "api.cloudflare.com" };
   const client = new CloudflareClient(join(folder, "token"), () => root.pem, account, options);
-  return new DnsChallenge({ ".": ZONE }, ["mail.vectis.test"], client, join(folder, "notes"), join(folder, "token"));
+  const [notes, tokenFile] = [join(folder, "notes"), join(folder, "token")];
+  return new DnsChallenge({ zones: { ".": ZONE }, names: ["mail.vectis.test"], client, notes, tokenFile, delegation });
 }
 
 function note(value: string, text = `${ZONE} ${NAME} ${value}\n`): void {
@@ -128,6 +130,35 @@ describe("DnsChallenge.ready", () => {
     rmSync(join(folder, "token"));
     assert.match(await cause(), /there is no API token/);
     assert.deepEqual(asked, []);
+  });
+});
+
+describe("DnsChallenge.ready with challenges in a zone of their own", () => {
+  const target = "_acme-challenge.mail.vectis.test.challenges.test";
+  const ready = (zoneName: string, alias: string) => {
+    answers[zone] = { result: { id: ZONE, name: zoneName } };
+    const lookups: Lookups = {
+      nameServers: (name) => Promise.resolve(name === "vectis.test" ? ["ns1.vectis.test"] : []),
+      addresses: () => Promise.resolve(["192.0.2.1"]),
+      txt: () => Promise.reject(new Error("not asked for here")),
+      cname: (name) => Promise.resolve(name === NAME ? [alias] : []),
+    };
+    return challenge(port, undefined, { zone: "challenges.test", target, lookups }).ready();
+  };
+
+  it("wants the name led there", async () => {
+    assert.equal((await ready("challenges.test", target)).kind, "ok");
+    assert.deepEqual(await ready("challenges.test", "elsewhere.test"), {
+      kind: "unavailable",
+      cause: `${NAME} is no alias of ${target} yet: at ns1.vectis.test (192.0.2.1) it leads to elsewhere.test`,
+    });
+  });
+
+  it("wants the id to be that of the zone", async () => {
+    assert.deepEqual(await ready("vectis.test", target), {
+      kind: "refused",
+      cause: `Cloudflare calls zone ${ZONE} vectis.test, not challenges.test`,
+    });
   });
 });
 

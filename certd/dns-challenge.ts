@@ -3,6 +3,9 @@
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type ApiResult, CloudflareClient } from "./cloudflare.ts";
+import { undelegated } from "./delegation.ts";
+import { challengeName } from "./names.ts";
+import type { Lookups } from "./txt.ts";
 
 /** Zone ids at Cloudflare by zone name; `.` stands for every name. */
 export type Zones = Readonly<Record<string, string>>;
@@ -30,30 +33,59 @@ export function zoneOf(zones: Zones, name: string): string | undefined {
   return zones["."];
 }
 
+/** Challenges in a zone of their own. */
+export interface Delegation {
+  /** Name of that zone. */
+  readonly zone: string;
+  /** Name of all TXT records, which every name's `_acme-challenge` is an alias of. */
+  readonly target: string;
+  /** Default: the real DNS. */
+  readonly lookups?: Lookups;
+}
+
+export interface DnsChallengeArgs {
+  readonly zones: Zones;
+  /** Names of the order. */
+  readonly names: readonly string[];
+  readonly client: CloudflareClient;
+  /** Folder in which the hook notes the records that it makes. */
+  readonly notes: string;
+  readonly tokenFile: string;
+  /** Undefined: the records are made in the names' own zones. */
+  readonly delegation: Delegation | undefined;
+}
+
 export class DnsChallenge {
+  private readonly names: readonly string[];
   private readonly zones: readonly string[];
   private readonly client: CloudflareClient;
   private readonly notes: string;
   private readonly tokenFile: string;
+  private readonly delegation: Delegation | undefined;
 
-  /**
-   * @param names of the order
-   * @param notes folder in which the hook notes the records that it makes
-   */
-  constructor(zones: Zones, names: readonly string[], client: CloudflareClient, notes: string, tokenFile: string) {
+  constructor({ zones, names, client, notes, tokenFile, delegation }: DnsChallengeArgs) {
+    this.names = [...new Set(names.map(challengeName))];
     this.zones = [...new Set(names.map((name) => zoneOf(zones, name) ?? ""))];
     this.client = client;
     this.notes = notes;
     this.tokenFile = tokenFile;
+    this.delegation = delegation;
   }
 
-  /** Whether the API lets the token at every zone of the order. An order that finds out costs a failed authorisation. */
+  /**
+   * Whether the API lets the token at every zone of the order, and the CA will be led there. An order that finds out costs a
+   * failed authorisation.
+   */
   async ready(): Promise<ApiResult<unknown>> {
+    const { delegation } = this;
     for (const zone of this.zones) {
       const answer = await this.client.mayUse(zone);
       if (answer.kind !== "ok") return answer;
+      if (delegation !== undefined && answer.result !== delegation.zone)
+        return { kind: "refused", cause: `Cloudflare calls zone ${zone} ${answer.result}, not ${delegation.zone}` };
     }
-    return { kind: "ok", result: undefined };
+    const cause = delegation && (await undelegated(this.names, delegation.target, delegation.lookups));
+    return cause === undefined ? { kind: "ok", result: undefined } : { kind: "unavailable", cause };
   }
 
   /** Which token there is, without saying it: another text after each replacement. */

@@ -69,10 +69,10 @@ export class DnsKeeper {
     }
     this.order = this.later(this.order, answer);
     const { cause, advice } = diagnose(answer.cause, [], this.around.clock());
-    journal.fail("dns", `the DNS record could not be made: ${cause}`, advice);
+    journal.fail("dns", `no challenge can be answered in DNS: ${cause}`, advice);
     journal.say(
       "dns",
-      `No order is placed, because its DNS record could not be made: ${cause}. ${stillWorks} ` +
+      `No order is placed, because its challenge could not be answered in DNS: ${cause}. ${stillWorks} ` +
         `Asked again in ${duration(this.order.until - this.around.clock())}. What to do: ${advice}.`,
     );
     return false;

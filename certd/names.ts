@@ -1,4 +1,4 @@
-// Which names an order asks for. Pure.
+// Which names an order asks for, and where the CA looks for them in DNS. Pure.
 import { covers } from "./validate.ts";
 
 /**
@@ -11,3 +11,13 @@ export function orderNames(names: readonly string[]): readonly string[] {
     return !covers(others, name);
   });
 }
+
+/** Where a CA looks for a name's TXT record (RFC 8555 section 8.4); a wildcard is proven at its parent. */
+export const challengeName = (name: string): string => `_acme-challenge.${name.replace(/^\*\./, "")}`;
+
+/**
+ * Where it finds it when challenges are delegated: `challengeName` of every name is an alias of this one name.
+ * @param hostname the first name of the certificate
+ * @param zone the zone for challenges alone
+ */
+export const delegatedName = (hostname: string, zone: string): string => challengeName(`${hostname}.${zone}`);

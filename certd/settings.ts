@@ -150,6 +150,13 @@ const acmeSource = v.strictObject({
       ),
       /** The account that owns the token; default: a user does. */
       accountId: v.exactOptional(cloudflareId),
+      /** Name of the zone that holds the challenges of all names, which are aliases into it; `zoneId` is its id then. */
+      challengeZone: v.exactOptional(
+        v.pipe(
+          v.string(),
+          v.check((name) => isDnsName(name, false), "must be a zone's name"),
+        ),
+      ),
     }),
   ),
 });

@@ -19,6 +19,8 @@ export interface Lookups {
   addresses(host: string): Promise<readonly string[]>;
   /** TXT values at a name as the server at `address` has them, or the machine's own resolver; empty: none. Rejects: no answer. */
   txt(name: string, address?: string): Promise<readonly string[]>;
+  /** What a name is an alias of, lower case, asked for in the same way; empty: of nothing. */
+  cname(name: string, address?: string): Promise<readonly string[]>;
 }
 
 /** How the wait ended, with a sentence about it. */
@@ -63,15 +65,29 @@ export const realLookups: Lookups = {
     const six = hasGlobalIpv6() ? orNone(resolver.resolve6(host)) : [];
     return (await Promise.all([orNone(resolver.resolve4(host)), six])).flat();
   },
-  async txt(name, address) {
-    const resolver = new Resolver({ timeout: 2000, tries: 1 });
-    if (address !== undefined) resolver.setServers([address]);
-    return orNone(resolver.resolveTxt(name).then((values) => values.map((parts) => parts.join(""))));
-  },
+  txt: (name, address) =>
+    orNone(
+      resolverAt(address)
+        .resolveTxt(name)
+        .then((values) => values.map((parts) => parts.join(""))),
+    ),
+  cname: (name, address) =>
+    orNone(
+      resolverAt(address)
+        .resolveCname(name)
+        .then((targets) => targets.map((target) => target.toLowerCase().replace(/\.$/, ""))),
+    ),
 };
 
+/** Asks one server, or the machine's own resolvers. */
+function resolverAt(address: string | undefined): Resolver {
+  const resolver = new Resolver({ timeout: 2000, tries: 1 });
+  if (address !== undefined) resolver.setServers([address]);
+  return resolver;
+}
+
 /** Every address of every name server of the innermost zone that holds a name. */
-async function authoritative(name: string, lookups: Lookups): Promise<readonly NameServer[]> {
+export async function authoritative(name: string, lookups: Lookups): Promise<readonly NameServer[]> {
   for (let zone = name; zone.includes("."); zone = zone.slice(zone.indexOf(".") + 1)) {
     const hosts = await lookups.nameServers(zone);
     if (hosts.length === 0) continue;

@@ -14,6 +14,7 @@ const model: MailDns = {
       { challenge: "http-01", names: ["mail.example.com"] },
     ],
   },
+  challenges: undefined,
   reports: "admin@example.com",
   ttl: 300,
   domains: [
@@ -117,6 +118,16 @@ test("the policy's id is up to 32 letters and digits, and another one for every 
   for (const id of ids) assert.match(id, /^[A-Za-z0-9]{1,32}$/);
   assert.equal(new Set(ids).size, policies.length);
   assert.deepEqual(policies.map(mtaStsId), ids);
+});
+
+test("delegated challenges: every name is led to the one that answers for all of them", () => {
+  const target = "_acme-challenge.mail.example.com.example.net";
+  const names = ["_acme-challenge.mail.example.com", "_acme-challenge.example.com"];
+  assert.deepEqual(lines({ challenges: { names, target } }, /_acme-challenge/), [
+    `_acme-challenge.mail.example.com. 300 IN CNAME ${target}.`,
+    `_acme-challenge.example.com. 300 IN CNAME ${target}.`,
+  ]);
+  assert.deepEqual(lines({}, /_acme-challenge/), []);
 });
 
 test("keys are the record's type and name, unique, and the same when only the content changes", () => {

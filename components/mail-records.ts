@@ -58,6 +58,8 @@ export interface MailDns {
   /** Its public addresses; empty if its A and AAAA records are somebody else's. */
   readonly addresses: readonly string[];
   readonly caa: CaaPolicy;
+  /** Names that are looked up for challenges, and the one name in another zone that answers for them all; often none. */
+  readonly challenges: { readonly names: readonly string[]; readonly target: string } | undefined;
   /** Mailbox that CAs report refused orders to. */
   readonly reports: string;
   readonly domains: readonly MailDomain[];
@@ -105,7 +107,7 @@ export function mailRecords(model: MailDns): WantedRecord[] {
   return [...hostRecords(model), ...model.domains.flatMap((domain) => domainRecords(model, domain))];
 }
 
-function hostRecords({ hostname: name, addresses, caa: policy, reports, ttl }: MailDns): WantedRecord[] {
+function hostRecords({ hostname: name, addresses, caa: policy, challenges, reports, ttl }: MailDns): WantedRecord[] {
   const hosts = addresses.map((address): WantedRecord => {
     const type = address.includes(":") ? "AAAA" : "A";
     // The address is part of the key: as an update in place, a move within the list would meet its own old record.
@@ -119,7 +121,14 @@ function hostRecords({ hostname: name, addresses, caa: policy, reports, ttl }: M
     type: "CAA",
     caa: entry.data,
   }));
-  return [...hosts, ...caa];
+  const delegated = (challenges?.names ?? []).map((alias): WantedRecord => ({
+    key: `cname-${alias}`,
+    name: alias,
+    ttl,
+    type: "CNAME",
+    target: challenges?.target ?? "",
+  }));
+  return [...hosts, ...caa, ...delegated];
 }
 
 function domainRecords({ hostname, domains, ttl }: MailDns, model: MailDomain): WantedRecord[] {

@@ -220,10 +220,16 @@ function contradictions(settings: Settings, project: string): string[] {
     );
   }
   if (challenge === "dns-01" && dns.provider === "none") {
-    problems.push(
-      `${project}:tls.challenge is dns-01, which needs somebody who holds the zone; set ${project}:dns, ` +
-        `for example { provider: cloudflare, zoneId: 023e105f4ecef8ad9ca31a8372d0c353 }, or use http-01`,
-    );
+    if (dns.challengeZone === undefined)
+      problems.push(
+        `${project}:tls.challenge is dns-01, which needs somebody who holds the zone; set ${project}:dns, ` +
+          `for example { provider: cloudflare, zoneId: 023e105f4ecef8ad9ca31a8372d0c353 }, or use http-01`,
+      );
+    else if (settings.challengeToken === undefined)
+      problems.push(
+        `${project}:challengeToken is needed for ${project}:dns.challengeZone where this stack holds no zone; set a token with ` +
+          `Zone > DNS > Edit on ${dns.challengeZone.name} by \`pulumi config set --secret ${project}:challengeToken\``,
+      );
   }
   if (tls.names.includes(hostname))
     problems.push(`${project}:tls.names has ${hostname}, which ${project}:hostname is already; remove it`);

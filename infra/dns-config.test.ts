@@ -50,6 +50,45 @@ test("one zone for all names, or zones by name of which the longest that fits is
   assert.equal(zoneIdOf(several, "myexample.com"), undefined);
 });
 
+test("a zone for challenges alone holds no name of the mail host, and its token is somebody's", () => {
+  const dnsChallenge = { tls: { provider: "letsencrypt", challenge: "dns-01" } };
+  const own = { challengeToken: "a".repeat(40) };
+  const zone = { name: "example.net", zoneId: two };
+  const cloudflare = { provider: "cloudflare", zoneId: one, challengeZone: zone };
+  assert.deepEqual(problems(cloudflare, dnsChallenge), []);
+  assert.deepEqual(problems({ challengeZone: zone }, { ...dnsChallenge, ...own }), []);
+  const cases: readonly [unknown, Record<string, unknown>, RegExp][] = [
+    [
+      { challengeZone: zone },
+      {},
+      /^vectis:challengeToken is needed .* Zone > DNS > Edit on example\.net by `pulumi config/,
+    ],
+    [
+      { challengeZone: { ...zone, name: "example.com" } },
+      own,
+      /^vectis:dns\.challengeZone is example\.com, which holds mail\./,
+    ],
+    [
+      { ...cloudflare, challengeZone: { ...zone, zoneId: one } },
+      {},
+      /^vectis:dns\.challengeZone has the id of a zone with mail/,
+    ],
+    [{ challengeZone: { name: "example.net" } }, own, /^vectis:dns\.challengeZone\.zoneId /],
+    [
+      {
+        challengeZone: { ...zone, name: `${"a".repeat(63)}.${"b".repeat(63)}.${"c".repeat(63)}.${"d".repeat(40)}.net` },
+      },
+      own,
+      /^vectis:dns\.challengeZone\.name makes a name of 2\d\d characters, and 253 is the limit/,
+    ],
+  ];
+  for (const [dns, more, expected] of cases) {
+    const [first = "", ...others] = problems(dns, { ...dnsChallenge, ...more });
+    assert.match(first, expected);
+    assert.deepEqual(others, []);
+  }
+});
+
 test("a zone has to be named once, and to hold every name", () => {
   const domains = { domains: ["example.com", "example.net"] };
   const cases: readonly [unknown, Record<string, unknown>, RegExp][] = [

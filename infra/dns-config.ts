@@ -1,6 +1,7 @@
 // The configuration of DNS: who holds the zones, and what the mail records say. Part of infra/config.ts.
 import { isIP } from "node:net";
 import * as v from "valibot";
+import { delegatedName } from "../certd/names.ts";
 import { domain, email, text, wholeNumber } from "./config-fields.ts";
 
 const exampleId = "023e105f4ecef8ad9ca31a8372d0c353";
@@ -56,13 +57,28 @@ const records = {
   ),
 };
 
+const exampleZone = `{ name: example.net, zoneId: 9a7806061c88ada191ed06f989cc3dac }`;
+
+const challenges = {
+  /**
+   * A zone at Cloudflare for challenges alone: `_acme-challenge` of every name is an alias into it, and the challenge token may
+   * edit it and nothing else. Default: none, challenges are answered in the names' own zones.
+   */
+  challengeZone: v.optional(
+    v.strictObject(
+      { name: domain("example.net"), zoneId: cloudflareId },
+      `must be an object with the zone's name and id, for example ${exampleZone}`,
+    ),
+  ),
+};
+
 const example = `{ provider: cloudflare, zoneId: ${exampleId} }`;
 
 /** Who holds the zones. Default: nobody that this stack can reach; the records are stack outputs then. */
 export const dns = v.variant(
   "provider",
   [
-    v.strictObject({ provider: v.optional(v.literal("none"), "none"), ...records }),
+    v.strictObject({ provider: v.optional(v.literal("none"), "none"), ...challenges, ...records }),
     v.strictObject({
       provider: v.literal("cloudflare"),
       /** The one zone that all names are in. Either this or `zones`. */
@@ -93,6 +109,7 @@ export const dns = v.variant(
         ),
         {},
       ),
+      ...challenges,
       ...records,
     }),
   ],
@@ -108,8 +125,12 @@ export function zoneIdOf(config: Dns & { readonly provider: "cloudflare" }, name
   return within.sort(([a], [b]) => b.length - a.length)[0]?.[1];
 }
 
-/** What no single value shows. `names` are those that need records. */
+/** What no single value shows. `names` are those that need records, the host name first. */
 export function dnsContradictions(config: Dns, names: readonly string[], key: string): string[] {
+  return [...zoneContradictions(config, names, key), ...challengeZoneContradictions(config, names, key)];
+}
+
+function zoneContradictions(config: Dns, names: readonly string[], key: string): string[] {
   if (config.provider === "none") return [];
   const { zoneId, zones } = config;
   if ((zoneId === undefined) === (zones === undefined))
@@ -126,6 +147,33 @@ export function dnsContradictions(config: Dns, names: readonly string[], key: st
   return names
     .filter((name) => zoneIdOf(config, name) === undefined)
     .map((name) => `${key}.zones has no zone for ${name}; add it, for example { ${name}: ${exampleId} }`);
+}
+
+/** A challenge token that may edit the zone of a mail name would be worth no delegation. */
+function challengeZoneContradictions(config: Dns, names: readonly string[], key: string): string[] {
+  const zone = config.challengeZone;
+  if (zone === undefined) return [];
+  const [hostname = ""] = names;
+  const inside = names.find((name) => `.${name}`.endsWith(`.${zone.name}`));
+  const shared =
+    config.provider === "cloudflare" &&
+    (config.zoneId === zone.zoneId || Object.values(config.zones ?? {}).includes(zone.zoneId));
+  const length = delegatedName(hostname, zone.name).length;
+  return [
+    ...(inside === undefined ? [] : [`${key}.challengeZone is ${zone.name}, which holds ${inside}`]),
+    ...(inside === undefined && shared ? [`${key}.challengeZone has the id of a zone with mail records`] : []),
+  ]
+    .map(
+      (what) =>
+        `${what}: its token could edit more than challenges; name a zone for nothing else, for example ${exampleZone}`,
+    )
+    .concat(
+      length <= 253
+        ? []
+        : [
+            `${key}.challengeZone.name makes a name of ${length} characters, and 253 is the limit; take a shorter one, for example example.net`,
+          ],
+    );
 }
 
 function commonLabels(a: string, b: string): number {

@@ -99,6 +99,25 @@ test("the challenge token is made for the zones of the ordered names alone, or b
   });
 });
 
+test("delegated challenges: aliases in the names' zones, and a token for the zone for challenges alone", () => {
+  const tls = { provider: "letsencrypt", challenge: "dns-01", names: ["*.example.com", "example.com"] };
+  const names = ["mail.example.com", "*.example.com", "example.com"];
+  const challengeZone = { name: "example.net", zoneId: two };
+  const dns = { provider: "cloudflare", zoneId: one, challengeZone };
+  const delegated = plan({ tls, dns }, names);
+  const target = "_acme-challenge.mail.example.com.example.net";
+  assert.deepEqual(delegated.challenges, { names: ["_acme-challenge.example.com"], target }, "covered by the wildcard");
+  assert.equal(text(delegated, "_acme-challenge.example.com"), `${target}.`);
+  assert.deepEqual(delegated.zones?.ids, [one]);
+  assert.ok(delegated.challengeToken?.from === "stack");
+  assert.deepEqual(delegated.challengeToken.zoneIds, [two]);
+
+  const elsewhere = { dns: { challengeZone }, tls: { ...tls, names: [] }, challengeToken: "a".repeat(40) };
+  assert.equal(text(plan(elsewhere), "_acme-challenge.mail.example.com"), `${target}.`, "for any other DNS host");
+  const waiting = plan({ dns });
+  assert.deepEqual([waiting.challenges, text(waiting, "_acme-challenge.mail.example.com")], [undefined, undefined]);
+});
+
 test("without a challenge in DNS there is no token for one", () => {
   assert.equal(plan().challengeToken, undefined);
   assert.equal(plan({ challengeToken: "a".repeat(40) }).challengeToken, undefined);

@@ -1,8 +1,16 @@
 // From settings to the model of the mail host's DNS, and to all that follows from it. Pure.
 import type { ChallengeTokenArgs } from "../components/challenge-token.ts";
-import { mailRecords, mtaStsHost, mtaStsPolicy, recordOwner, type WantedRecord } from "../components/mail-records.ts";
+import {
+  type MailDns,
+  mailRecords,
+  mtaStsHost,
+  mtaStsPolicy,
+  recordOwner,
+  type WantedRecord,
+} from "../components/mail-records.ts";
 import type { Settings } from "./config.ts";
 import { type Dns, zoneIdOf } from "./dns-config.ts";
+import { challengeName, delegatedName } from "../certd/names.ts";
 import { issuance, type Issuance } from "./issuance.ts";
 
 /** Name of the component with the records; its children's names begin with it. */
@@ -20,6 +28,8 @@ export interface DnsPlan {
   readonly issuance: Issuance | undefined;
   /** The zones that hold the records; undefined where the stack reaches none. */
   readonly zones: { readonly ids: readonly string[]; readonly idOf: (name: string) => string } | undefined;
+  /** Where challenges are delegated to; undefined: they are answered in the names' own zones, or not in DNS. */
+  readonly challenges: MailDns["challenges"];
   /** Undefined: no challenge is answered in DNS. */
   readonly challengeToken: ChallengeTokenSource | undefined;
   /** Text of the MTA-STS policy, the same for every domain; undefined if none is announced. */
@@ -34,6 +44,7 @@ export function dnsPlan(settings: Settings, certificateNames: readonly string[])
   const mtaSts = dns.mtaSts === "off" ? undefined : dns.mtaSts;
   const orders = issuance(settings, certificateNames);
   const reports = (domain: string): string => dns.reports ?? tls.email ?? `postmaster@${domain}`;
+  const challenges = delegation(settings, orders);
   const home = domains.find((domain) => `.${hostname}`.endsWith(`.${domain}`)) ?? domains[0] ?? hostname;
   const records = mailRecords({
     hostname,
@@ -43,6 +54,7 @@ export function dnsPlan(settings: Settings, certificateNames: readonly string[])
       accountUris: orders?.issuer?.accountUris ?? [],
       orders: orders?.orders ?? [],
     },
+    challenges,
     reports: reports(home),
     ttl: dns.ttl,
     domains: domains.map((domain) => ({ domain, reports: reports(domain), spf: dns.spf, dmarc: dns.dmarc, mtaSts })),
@@ -53,6 +65,7 @@ export function dnsPlan(settings: Settings, certificateNames: readonly string[])
     owner: recordOwner(name),
     issuance: orders,
     zones: idOf && { ids: [...new Set(records.map((record) => idOf(record.name)))], idOf },
+    challenges,
     challengeToken: tokenSource(settings, orders),
     mtaStsPolicy: mtaSts === undefined ? undefined : mtaStsPolicy(mtaSts, hostname),
     mtaStsHosts: mtaSts === undefined ? [] : domains.map(mtaStsHost),
@@ -68,20 +81,31 @@ function zoneIn(dns: Dns & { readonly provider: "cloudflare" }): (name: string) 
   };
 }
 
+/** Names whose challenges are answered in DNS. */
+const provenInDns = (orders: Issuance | undefined): readonly string[] =>
+  (orders?.orders ?? []).filter(({ challenge }) => challenge === "dns-01").flatMap((order) => order.names);
+
+/** The aliases into the zone for challenges alone. */
+function delegation({ hostname, dns }: Settings, orders: Issuance | undefined): MailDns["challenges"] {
+  const names = [...new Set(provenInDns(orders).map(challengeName))];
+  if (dns.challengeZone === undefined || names.length === 0) return undefined;
+  return { names, target: delegatedName(hostname, dns.challengeZone.name) };
+}
+
 function tokenSource(
   { name, dns, challengeToken }: Settings,
   orders: Issuance | undefined,
 ): ChallengeTokenSource | undefined {
-  const names = (orders?.orders ?? [])
-    .filter(({ challenge }) => challenge === "dns-01")
-    .flatMap((order) => order.names);
+  const names = provenInDns(orders);
   if (names.length === 0) return undefined;
   if (challengeToken !== undefined) return { from: "operator", value: challengeToken };
   if (dns.provider === "none") return undefined;
   return {
     from: "stack",
     tokenName: `vectis ${name} dns-01`,
-    zoneIds: names.map((ordered) => zoneIn(dns)(ordered.replace(/^\*\./, ""))),
+    zoneIds: dns.challengeZone
+      ? [dns.challengeZone.zoneId]
+      : names.map((ordered) => zoneIn(dns)(ordered.replace(/^\*\./, ""))),
     accountId: dns.accountId,
     allowedAddresses: dns.token.allowedAddresses,
     expiresOn: dns.token.expiresOn,

@@ -108,6 +108,18 @@ describe("a stack with zones at Cloudflare", () => {
     assert.deepEqual(tokens[1]?.names[zoneId], ["mail.example.com", "*.example.com"]);
   });
 
+  it("has the operator's token looked at for the zone for challenges where there is one", () => {
+    const zone = { name: "example.net", zoneId: "9a7806061c88ada191ed06f989cc3dac" };
+    const found = { ...noAccess, token: "t" };
+    const names = (dns: Settings["dns"]) =>
+      subjectOf({ ...own, dns: { ...dns, challengeZone: zone } }, found).tokens.map((use) => [use.key, use.names]);
+    const target = "_acme-challenge.mail.example.com.example.net";
+    assert.deepEqual(names(own.dns).at(-1), ["vectis:challengeToken", { [zone.zoneId]: [target] }]);
+    const { ttl, mtaSts, dmarc, dane, spf } = own.dns;
+    const elsewhere = names({ provider: "none", ttl, mtaSts, dmarc, dane, spf });
+    assert.deepEqual(elsewhere, [["vectis:challengeToken", { [zone.zoneId]: [target] }]]);
+  });
+
   it("needs a token that makes another where the operator has brought none", () => {
     const { tokens } = subjectOf({ ...own, challengeToken: undefined }, { ...noAccess, token: "t" });
     assert.deepEqual(

@@ -2,7 +2,14 @@
 // What is checked is in checks/, where it comes from in facts/.
 import { caaFindings } from "./checks/caa.ts";
 import { certificateFindings, type CustomFiles } from "./checks/certificate.ts";
-import { aliasFindings, hostFindings, mxFindings, silenceFindings, spfFindings } from "./checks/dns.ts";
+import {
+  aliasFindings,
+  delegationFindings,
+  hostFindings,
+  mxFindings,
+  silenceFindings,
+  spfFindings,
+} from "./checks/dns.ts";
 import { daneFindings, type DaneFacts } from "./checks/dane.ts";
 import { note, type Finding } from "./checks/finding.ts";
 import { enforceFindings, type EnforceWish } from "./checks/mta-sts.ts";
@@ -42,6 +49,8 @@ export interface Subject {
   readonly portOffset: number;
   /** What is ordered from a CA; undefined if certificates come from elsewhere. */
   readonly acme: (Issuance & { readonly challenge: "http-01" | "dns-01" }) | undefined;
+  /** Aliases that lead challenges into a zone of their own. */
+  readonly challenges: DnsPlan["challenges"];
   /** The records in the stack's own zones; undefined if it reaches none. */
   readonly zones: WantedRecords | undefined;
   /** Undefined if no TLSA record is wanted. */
@@ -86,8 +95,13 @@ export function subject(
   stack: string,
 ): Subject {
   const { name, hostname, domains, tls, publish, addresses, dns, resolvers } = settings;
-  const { issuance, zones, challengeToken } = records;
+  const { issuance, zones, challenges, challengeToken } = records;
   const enforces = dns.mtaSts === "enforce";
+  const recordNames = records.records.map((record) => record.name);
+  const challengeNames =
+    dns.challengeZone && challenges
+      ? { [dns.challengeZone.zoneId]: [challenges.target] }
+      : byZone(dns, plan.certificateNames);
   const operators = challengeToken?.from === "operator" ? challengeToken.value : undefined;
   return {
     owner: name,
@@ -104,6 +118,7 @@ export function subject(
     })),
     portOffset: publish.portOffset,
     acme: issuance && { ...issuance, challenge: tls.challenge },
+    challenges,
     zones: zones && {
       stack,
       owner: records.owner,
@@ -128,20 +143,11 @@ export function subject(
         : undefined,
     zoneAccess: zones && (cloudflare.token !== undefined ? "token" : cloudflare.globalKey ? "global-key" : "nothing"),
     tokens: [
-      ...tokenUse(
-        settings,
-        "cloudflare:apiToken",
-        cloudflare.token,
-        records.records.map((record) => record.name),
-        {
-          listing: true,
-          makesToken: challengeToken?.from === "stack",
-        },
-      ),
-      ...tokenUse(settings, "vectis:challengeToken", operators, plan.certificateNames, {
-        listing: false,
-        makesToken: false,
+      ...tokenUse(settings, "cloudflare:apiToken", zones && cloudflare.token, byZone(dns, recordNames), {
+        listing: true,
+        makesToken: challengeToken?.from === "stack",
       }),
+      ...tokenUse(settings, "vectis:challengeToken", operators, challengeNames, { listing: false, makesToken: false }),
     ],
   };
 }
@@ -154,21 +160,29 @@ function signerOf({ provider, acme }: Settings["tls"]): EnforceWish["signer"] {
   return provider === "letsencrypt" && hostname.endsWith(".api.letsencrypt.org") ? "public" : "unknown";
 }
 
+/** Names by the id of their zone at Cloudflare; without those that are in none. */
+function byZone(dns: Settings["dns"], names: readonly string[]): TokenUse["names"] {
+  if (dns.provider === "none") return {};
+  const zones: Record<string, string[]> = {};
+  for (const name of new Set(names)) {
+    const id = zoneIdOf(dns, name.replace(/^\*\./, ""));
+    if (id !== undefined) (zones[id] ??= []).push(name);
+  }
+  return zones;
+}
+
 /** What a token is needed for; nothing without a zone at Cloudflare. */
 function tokenUse(
   { dns }: Settings,
   key: TokenUse["key"],
   token: string | undefined,
-  names: readonly string[],
+  names: TokenUse["names"],
   purpose: Pick<TokenQuestion, "listing" | "makesToken">,
 ): (TokenUse & TokenQuestion)[] {
-  if (dns.provider === "none" || token === undefined) return [];
-  const byZone: Record<string, string[]> = {};
-  for (const name of new Set(names)) {
-    const id = zoneIdOf(dns, name.replace(/^\*\./, ""));
-    if (id !== undefined) (byZone[id] ??= []).push(name);
-  }
-  return [{ key, token, accountId: dns.accountId, names: byZone, zoneIds: Object.keys(byZone), ...purpose }];
+  const zoneIds = Object.keys(names);
+  if (zoneIds.length === 0 || token === undefined) return [];
+  const accountId = dns.provider === "none" ? undefined : dns.accountId;
+  return [{ key, token, accountId, names, zoneIds, ...purpose }];
 }
 
 /** Names that lead to the mail host; the CA looks each of them up for HTTP-01. */
@@ -178,9 +192,10 @@ function hostsOf({ hostname, extraNames, acme }: Subject): string[] {
 }
 
 function questions(about: Subject): DnsQuestions {
-  if (about.records === "own") return { hosts: [], certificateNames: [], domains: [] };
+  if (about.records === "own") return { hosts: [], certificateNames: [], aliases: [], domains: [] };
   return {
     hosts: hostsOf(about),
+    aliases: about.challenges?.names ?? [],
     certificateNames: about.acme?.issuer === undefined ? [] : about.acme.orders.flatMap(({ names }) => names),
     domains: about.domains,
   };
@@ -251,12 +266,13 @@ export function judge(about: Subject, facts: Facts): Finding[] {
 
 /** What DNS says where somebody else makes the records. */
 function elsewhereFindings(about: Subject, dns: DnsFacts): Finding[] {
-  const { hostname, domains, addresses } = about;
+  const { hostname, domains, addresses, challenges } = about;
   return [
     ...hostsOf(about).flatMap((host) =>
       hostFindings(dns, host === hostname ? "vectis:hostname" : "vectis:tls.names", host, addresses),
     ),
     ...aliasFindings(dns, hostname),
+    ...(challenges?.names ?? []).flatMap((name) => delegationFindings(dns, name, challenges?.target ?? "")),
     ...domains.flatMap((domain) => [...mxFindings(dns, domain, hostname), ...spfFindings(dns, domain)]),
     ...silenceFindings(dns, about.resolvers),
   ];

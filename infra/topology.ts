@@ -197,12 +197,17 @@ function source({ tls, dns, keys }: Settings): CertdSettings["source"] {
 
 /** Where acme.sh makes its TXT records. */
 function dnsZones(dns: Settings["dns"]): NonNullable<AcmeSource["dns"]> {
+  const owner = dns.provider === "none" || dns.accountId === undefined ? {} : { accountId: dns.accountId };
+  if (dns.challengeZone !== undefined) {
+    const { name: challengeZone, zoneId } = dns.challengeZone;
+    return { zoneId, challengeZone, ...owner };
+  }
   if (dns.provider === "none") return {};
-  const { zoneId, zones, accountId } = dns;
+  const { zoneId, zones } = dns;
   return {
     ...(zoneId === undefined ? {} : { zoneId }),
     ...(zones === undefined ? {} : { zones }),
-    ...(accountId === undefined ? {} : { accountId }),
+    ...owner,
   };
 }
 

@@ -161,11 +161,12 @@ const ca = labContainer("ca", {
   memory: 256,
   aliases: [caHostname],
   healthy: "curl -sf --cacert /etc/pebble/https-ca.pem -o /dev/null https://localhost:14000/dir",
-  after: [dns],
+  after: [resolver],
   args: {
-    // Docker's own resolver first, which knows the containers by their aliases; it passes the rest on to the lab's DNS.
+    // Docker's own resolver first, which knows the containers by their aliases; it passes the rest on to the lab's, which follows
+    // an alias from one zone into another.
     command: ["pebble", "-config", "/etc/pebble/config.json", "-dnsserver", "127.0.0.11:53"],
-    dns: [at.dns],
+    dns: [at.resolver],
     envs: [
       // Every order is validated anew, without the random wait; 5 % of all requests meet a stale nonce, as in real life.
       "PEBBLE_AUTHZREUSE=0",

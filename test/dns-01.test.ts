@@ -2,27 +2,38 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { after, before, describe, it } from "node:test";
+import { mailZone as zone, secondZone } from "../lab/addresses.ts";
 import { docker, inspect, logs } from "./support/docker.ts";
 import { removeSites, Site } from "./support/site.ts";
 import { until } from "./support/wait.ts";
 
-const zone = "vectis.test";
 let site: Site;
 
 /** The site's configuration with DNS-01, port 80 closed, and these further names. */
 function withNames(...names: readonly string[]): string[] {
+  return site.stack.withConfig(naming(names));
+}
+
+function naming(names: readonly string[]): Record<string, unknown> {
   const tls = { ...(site.stack.config["vectis:tls"] as object), challenge: "dns-01", names };
   const publish = { ...(site.stack.config["vectis:publish"] as object), port80: "closed" };
-  return site.stack.withConfig({ "vectis:tls": tls, "vectis:publish": publish });
+  return { "vectis:tls": tls, "vectis:publish": publish };
 }
+
+/** Where challenges are answered when they are delegated to the second zone. */
+const delegated = `_acme-challenge.mail.${zone}.${secondZone}`;
 
 /** TXT records of challenges, as the API and the DNS have them. */
 async function challenges(): Promise<string[]> {
-  const records = (await site.lab.cloudflare.records(zone)).filter(({ name }) => name.startsWith("_acme-challenge"));
-  const served = await Promise.all(
-    ["_acme-challenge.mail.vectis.test", "_acme-challenge.vectis.test"].map((name) => site.lab.dig(name, "TXT")),
-  );
-  return [...records.map(({ name, content }) => `${name} ${content}`), ...served.flat()];
+  const records = (await Promise.all([zone, secondZone].map((one) => site.lab.cloudflare.records(one))))
+    .flat()
+    .filter(({ name, type }) => type === "TXT" && name.startsWith("_acme-challenge"));
+  const names = ["_acme-challenge.mail.vectis.test", "_acme-challenge.vectis.test", delegated];
+  const served = (await Promise.all(names.map((name) => site.lab.dig(name, "TXT")))).flat();
+  return [
+    ...records.map(({ name, content }) => `${name} ${content}`),
+    ...served.filter((answer) => answer.startsWith('"')),
+  ];
 }
 
 async function nothingLeft(): Promise<void> {
@@ -199,6 +210,100 @@ describe("DNS-01", () => {
       await until("an order placed", async () => (await site.publishedSerial()) !== served);
       await site.asExpected({ deadline: 240 });
       await nothingLeft();
+    });
+  });
+
+  describe("a zone for challenges alone (B7)", () => {
+    const names = ["*.vectis.test", "vectis.test"];
+    const alias = `_acme-challenge.${zone}`;
+    const own = (name: string): string => `/zones/${site.lab.cloudflare.zoneId(name)}`;
+    const config = (): string[] => {
+      const challengeZone = { name: secondZone, zoneId: site.lab.cloudflare.zoneId(secondZone) };
+      const dns = { provider: "cloudflare", zoneId: site.lab.cloudflare.zoneId(zone), challengeZone };
+      return site.stack.withConfig({ ...naming(names), "vectis:dns": dns });
+    };
+    const posts = async (): Promise<string[]> =>
+      (await site.lab.cloudflare.requests())
+        .filter(({ via, method }) => via === "https" && method === "POST")
+        .map(({ path }) => path.replace(/^\/client\/v4/, ""));
+
+    it("is one change: an alias, and another token for the sidecar", async () => {
+      const changes = (await site.stack.changes(...config())).filter(({ op }) => op === "create" || op === "replace");
+      assert.deepEqual(changes.map(({ op, urn }) => `${op} ${urn.slice(urn.lastIndexOf("::") + 2)}`).sort(), [
+        `create records-cname-${alias}`,
+        "replace acme",
+        "replace challenge-token",
+      ]);
+      const served = await site.serials();
+      await site.up(...config());
+      assert.deepEqual(await site.serials(), served, "nothing is ordered because of it");
+      await site.stack.pulumi("preview", "--refresh", "--expect-no-changes", ...config());
+    });
+
+    it("has the token see nothing of the mail zone, and every challenge answered", async () => {
+      const { cloudflare } = site.lab;
+      const { failedAuthorisations } = await site.lab.ledger();
+      const token = await site.exec("acme", "cat", "/etc/vectis/secrets/cloudflare-token");
+      for (const path of [own(zone), `${own(zone)}/dns_records`])
+        assert.equal((await cloudflare.ask("GET", path, { token })).status, 403, path);
+      assert.equal((await cloudflare.ask("GET", own(secondZone), { token })).status, 200);
+      const old = await site.publishedSerial();
+      await cloudflare.forget();
+      await site.forceRenewal();
+      await until("a new certificate published", async () => (await site.publishedSerial()) !== old);
+      assert.deepEqual(await posts(), Array(2).fill(`${own(secondZone)}/dns_records`), "one record for each name");
+      await site.asExpected();
+      await nothingLeft();
+      assert.equal((await site.lab.ledger()).failedAuthorisations, failedAuthorisations);
+    });
+
+    it("places no order while a name is not led there, says which and why, and orders when it is", async () => {
+      const { cloudflare } = site.lab;
+      const cname = (await cloudflare.records(zone)).find(({ name, type }) => name === alias && type === "CNAME");
+      assert.equal(cname?.content, delegated);
+      await cloudflare.removeRecord(zone, cname.id);
+      const served = await site.publishedSerial();
+      const { failedAuthorisations } = await site.lab.ledger();
+      await docker("restart", "--time", "10", site.lab.ca);
+      await until("the missing alias told", () =>
+        logged(/No order is placed, .*: _acme-challenge\.vectis\.test is no alias of \S+ yet: .*`pulumi up`/),
+      );
+      assert.equal(await site.publishedSerial(), served);
+      await site.up("--refresh", ...config());
+      await until("an order placed", async () => (await site.publishedSerial()) !== served);
+      await site.asExpected({ deadline: 240 });
+      await nothingLeft();
+      assert.equal((await site.lab.ledger()).failedAuthorisations, failedAuthorisations);
+    });
+
+    it("serves a mail zone that the stack does not hold, with aliases and a token made by hand", async () => {
+      const { cloudflare } = site.lab;
+      const challengeZone = { name: secondZone, zoneId: cloudflare.zoneId(secondZone) };
+      const { value } = await cloudflare.createToken(["DNS Write", "Zone Read"], [secondZone]);
+      const elsewhere = site.stack.withConfig({
+        ...naming(names),
+        "vectis:dns": { challengeZone },
+        "vectis:challengeToken": value,
+        "vectis:addresses": [],
+      });
+      const said = await site.up(...elsewhere);
+      assert.match(
+        said,
+        /vectis:dns\.challengeZone is not led to: _acme-challenge\.vectis\.test is no alias, so that /,
+      );
+      const { dnsZone } = (await site.stack.outputs()) as { readonly dnsZone: string };
+      assert.match(dnsZone, new RegExp(`^${alias}\\. 300 IN CNAME ${delegated}\\.$`, "m"));
+      const { id } = await cloudflare.addRecord(zone, { type: "CNAME", name: alias, content: delegated, ttl: 300 });
+      try {
+        const old = await site.publishedSerial();
+        await site.forceRenewal();
+        await until("a new certificate published", async () => (await site.publishedSerial()) !== old);
+        await site.asExpected();
+        await nothingLeft();
+        assert.doesNotMatch(await site.up(...elsewhere), /is not led to/);
+      } finally {
+        await cloudflare.removeRecord(zone, id);
+      }
     });
   });
 });

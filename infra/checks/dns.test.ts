@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { DnsFacts } from "../facts/dns.ts";
-import { aliasFindings, hostFindings, mxFindings, silenceFindings, spfFindings } from "./dns.ts";
+import { aliasFindings, delegationFindings, hostFindings, mxFindings, silenceFindings, spfFindings } from "./dns.ts";
 import type { Finding } from "./finding.ts";
 
 const host = "mail.example.com";
@@ -30,6 +30,31 @@ describe("checks of DNS", () => {
         expected: [],
       },
       { title: "addresses are not in the configuration", found: at(leads(["192.0.2.25"])), expected: [] },
+      ...(
+        [
+          ["leads into the zone for challenges", ["x.example.net"], []],
+          ["could not be asked for", { unanswered: "ETIMEOUT" }, []],
+          ["was not asked for", undefined, []],
+          ["is not there", [], ["is not led to: _acme-challenge.mail.example.com is no alias, "]],
+          [
+            "leads elsewhere",
+            ["y.example.net"],
+            ["is not led to: _acme-challenge.mail.example.com is an alias of y.example.net, "],
+          ],
+        ] as const
+      ).map(([title, answer, said]) => ({
+        title: `a challenge's alias ${title}`,
+        found: delegationFindings(
+          facts({ CNAME: answer === undefined ? {} : { "_acme-challenge.mail.example.com": answer } }),
+          "_acme-challenge.mail.example.com",
+          "x.example.net",
+        ),
+        expected: said.map(
+          (what) =>
+            `warning vectis:dns.challengeZone ${what}so that no certificate is ordered; add ` +
+            "'_acme-challenge.mail.example.com. CNAME x.example.net.'",
+        ),
+      })),
       {
         title: "the host has no address yet",
         found: at(leads([]), ["192.0.2.25"]),

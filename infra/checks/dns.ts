@@ -100,6 +100,20 @@ export function aliasFindings(facts: DnsFacts, hostname: string): Finding[] {
   );
 }
 
+/** Whether challenges that are delegated will be found; until then certd places no order. */
+export function delegationFindings(facts: DnsFacts, name: string, target: string): Finding[] {
+  const answer = facts.CNAME[name];
+  if (answer === undefined || "unanswered" in answer || answer.includes(target)) return [];
+  const is = answer.length === 0 ? "is no alias" : `is an alias of ${answer.join(", ")}`;
+  const record = `'${name}. CNAME ${target}.'`;
+  return [
+    warning(
+      "vectis:dns.challengeZone",
+      `is not led to: ${name} ${is}, so that no certificate is ordered; add ${record}`,
+    ),
+  ];
+}
+
 const key = "vectis:domains";
 
 /** Whether the mail of a domain comes here. */

@@ -15,11 +15,17 @@ const issuance: Issuance = {
   ],
 };
 
+const challenges = {
+  names: ["_acme-challenge.imap.example.com"],
+  target: "_acme-challenge.mail.example.com.example.net",
+};
+
 function wanted(changed: Partial<WantedRecords> = {}, addresses = ["192.0.2.25", "2001:db8::25"]): WantedRecords {
   const records = mailRecords({
     hostname: "mail.example.com",
     addresses,
     caa: { issuer: "ca.example", accountUris: [], orders: issuance.orders },
+    challenges,
     reports: "admin@example.com",
     ttl: 300,
     domains: [
@@ -153,6 +159,16 @@ test("what would break mail or certificates is an error with the key to change",
       foreign("A", "mta-sts.example.com", "192.0.2.80"),
       "vectis:dns.mtaSts",
       /^needs the name of mta-sts\.example\.com A 192\.0\.2\.80, .*or set vectis:dns\.mtaSts to off/,
+    ],
+    [
+      foreign("TXT", "_acme-challenge.imap.example.com", '"somebody else\'s order"'),
+      "vectis:dns.challengeZone",
+      /^needs the name of _acme-challenge\.imap\.example\.com TXT .*for an alias; delete that record, or remove the key/,
+    ],
+    [
+      foreign("CNAME", "_acme-challenge.imap.example.com", "other.example.net"),
+      "vectis:dns",
+      /^needs the name of _acme-challenge\.imap\.example\.com CNAME other\.example\.net/,
     ],
     [
       foreign("CNAME", "mta-sts.example.com", "policy.example.net"),

@@ -120,8 +120,10 @@ function conflict(
     return [error("vectis:dns", `needs the name of ${foreign}: ${why}; delete that record`)];
   }
   if (types.has("CNAME")) {
-    const off = "or set vectis:dns.mtaSts to off";
-    return [error("vectis:dns.mtaSts", `needs the name of ${foreign}, for an alias; delete that record, ${off}`)];
+    const [key, off] = name.startsWith("_acme-challenge.")
+      ? ["vectis:dns.challengeZone", "remove the key"]
+      : ["vectis:dns.mtaSts", "set vectis:dns.mtaSts to off"];
+    return [error(key, `needs the name of ${foreign}, for an alias; delete that record, or ${off}`)];
   }
   if (isAddress && name === mailHost && record.proxied === true)
     return [error("vectis:addresses", `cannot be reached through ${behindProxy(record)}; set it to "DNS only"`)];

@@ -31,6 +31,8 @@ export interface DnsQuestions {
   readonly hosts: readonly string[];
   /** Names that certificates are ordered for; their CAA records are looked up along the tree. */
   readonly certificateNames: readonly string[];
+  /** Names that matter as aliases alone. */
+  readonly aliases: readonly string[];
   /** Domains whose MX and TXT records matter. */
   readonly domains: readonly string[];
 }
@@ -107,7 +109,7 @@ export async function dnsFacts(
     const [A, AAAA, hosts, CAA, TXT, { mx: MX, aliases }] = await Promise.all([
       ask(questions.hosts, (name) => resolver.resolve4(name)),
       ask(questions.hosts, (name) => resolver.resolve6(name)),
-      cnames(questions.hosts),
+      cnames([...questions.hosts, ...questions.aliases]),
       ask(questions.certificateNames.flatMap(climb), async (name) => (await resolver.resolveCaa(name)).map(caa)),
       ask(questions.domains, async (name) => (await resolver.resolveTxt(name)).map((strings) => strings.join(""))),
       exchanges(),

@@ -75,15 +75,25 @@ describe("dnsFacts", () => {
         Buffer.concat([Buffer.from([0, 10]), encodeName("mail.example.com")]),
       ],
       "CNAME mx2.example.com": [encodeName("vm.example.net")],
+      "CNAME _acme-challenge.example.com": [encodeName("x.Example.net")],
       "TXT example.com": [Buffer.from("\x04v=sp\x08f1 -all.")],
       "CAA example.com": [caaData(128, "issue", "letsencrypt.org"), caaData(0, "issuewild", ";")],
     });
-    const questions = { hosts: ["mail.example.com"], certificateNames: ["*.example.com"], domains: ["example.com"] };
+    const questions = {
+      hosts: ["mail.example.com"],
+      certificateNames: ["*.example.com"],
+      aliases: ["_acme-challenge.example.com"],
+      domains: ["example.com"],
+    };
     const facts = await dnsFacts(questions, [at], 2000);
     assert.deepEqual(facts, {
       A: { "mail.example.com": ["192.0.2.25"] },
       AAAA: { "mail.example.com": [] },
-      CNAME: { "mail.example.com": [], "mx2.example.com": ["vm.example.net"] },
+      CNAME: {
+        "mail.example.com": [],
+        "mx2.example.com": ["vm.example.net"],
+        "_acme-challenge.example.com": ["x.example.net"],
+      },
       CAA: {
         "example.com": [
           { critical: true, tag: "issue", value: "letsencrypt.org" },
@@ -99,7 +109,7 @@ describe("dnsFacts", () => {
   it("gives up in time on a server that is silent, and says which question is open", async (t) => {
     const at = await server(t, {});
     const start = performance.now();
-    const questions = { hosts: ["mail.silent.test"], certificateNames: [], domains: ["example.com"] };
+    const questions = { hosts: ["mail.silent.test"], certificateNames: [], aliases: [], domains: ["example.com"] };
     const facts = await dnsFacts(questions, [at], 300);
     assert.ok(performance.now() - start < 1500);
     assert.deepEqual(unansweredQuestions(facts), [
