@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { undelegated } from "./delegation.ts";
-import type { Lookups } from "./txt.ts";
+import type { Lookups } from "./name-servers.ts";
 
 const NAME = "_acme-challenge.mail.vectis.test";
 const TARGET = "_acme-challenge.mail.vectis.test.challenges.test";

@@ -1,6 +1,6 @@
 // Challenges delegated to a zone of their own: `_acme-challenge` of each name has to be an alias into that zone before an
 // order counts at the CA. The stack makes the aliases where it holds the zone, a person does elsewhere.
-import { authoritative, type Lookups, type NameServer, realLookups } from "./txt.ts";
+import { authoritative, type Lookups, type NameServer, realLookups } from "./name-servers.ts";
 
 /** What a name is an alias of, and who says so; `undefined`: nobody answers. */
 async function aliasOf(

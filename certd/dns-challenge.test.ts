@@ -9,7 +9,7 @@ import { after, before, beforeEach, describe, it } from "node:test";
 import { CloudflareClient, retryAfter, txtValue } from "./cloudflare.ts";
 import { type Delegation, DnsChallenge, zoneOf } from "./dns-challenge.ts";
 import { TestPki } from "./test-pki.ts";
-import type { Lookups } from "./txt.ts";
+import type { Lookups } from "./name-servers.ts";
 
 const TOKEN = "a-token-that-no-message-may-contain";
 const ZONE = "3f2a7c1e9b8d4065a1c2d3e4f5061728";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type ApiResult, CloudflareClient } from "./cloudflare.ts";
 import { undelegated } from "./delegation.ts";
 import { challengeName } from "./names.ts";
-import type { Lookups } from "./txt.ts";
+import type { Lookups } from "./name-servers.ts";
 
 /** Zone ids at Cloudflare by zone name; `.` stands for every name. */
 export type Zones = Readonly<Record<string, string>>;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
-import { awaitTxt, type Lookups, type Outcome } from "./txt.ts";
+import type { Lookups } from "./name-servers.ts";
+import { awaitTxt, type Outcome } from "./txt.ts";
 
 const NAME = "_acme-challenge.mail.vectis.test";
 const patience = { limit: 300, grace: 60, progress: 50 };
