@@ -7,10 +7,11 @@ import { sharedSite } from "./support/shared.ts";
 import type { Site } from "./support/site.ts";
 import { until } from "./support/wait.ts";
 
+/** Rounds at least; in some of them one client is done before the other has begun. */
+const rounds = Number(process.env["VECTIS_TEST_ROUNDS"] ?? 20);
 /** Rounds in which both orders have to be open at the same time. */
-const concurrent = Number(process.env["VECTIS_TEST_ROUNDS"] ?? 10);
-/** In some rounds one client is done before the other has begun. */
-const most = 5 * concurrent;
+const concurrent = Math.floor(rounds / 2) + 1;
+const most = 3 * rounds;
 const store = "/etc/traefik/acme/acme.json";
 
 let site: Site;
@@ -27,9 +28,9 @@ describe("port 80", () => {
     site = await sharedSite();
   });
 
-  it(`serves both clients: ${concurrent} rounds of concurrent orders without a failed authorisation (S2)`, async (test) => {
+  it(`serves both clients: ${rounds} rounds or more, ${concurrent} of them of concurrent orders, without a failed authorisation (S2)`, async (test) => {
     let [round, overlapping] = [0, 0];
-    while (overlapping < concurrent && round < most) {
+    while (round < rounds || (overlapping < concurrent && round < most)) {
       round += 1;
       const [before, ledger] = [await site.serials(), await site.lab.ledger()];
       // Traefik orders soon after it starts with an empty store. It listens after some 0.2 s, and acme.sh takes over 1 s to its
@@ -53,7 +54,7 @@ describe("port 80", () => {
       if (https.orderedAt < mail.issuedAt && mail.orderedAt < https.issuedAt) overlapping += 1;
     }
     test.diagnostic(`both orders were open at the same time in ${overlapping} of ${round} rounds`);
-    assert.equal(overlapping, concurrent);
+    assert.ok(overlapping >= concurrent, `only ${overlapping} rounds were concurrent`);
   });
 
   it("answers a challenge that nobody knows with an error, and redirects everything else", async () => {
