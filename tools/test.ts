@@ -1,6 +1,7 @@
 // Runs the project's checks and tests and sums them up: `tools/node tools/test.ts [check|unit|e2e]... [PART OF A PATH]...`.
 // Without a group: all three, in this order. Parts of paths narrow the tests to matching files.
-// The last line is `N passed, N failed` and the exit code says the same; a check counts as one test.
+// The last line is `N passed, N failed` and the exit code says the same; a check counts as one test. Before it stands every
+// failure again, in short: who has only the end of a long log still learns what failed.
 import { execFile, execFileSync } from "node:child_process";
 import { globSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -16,6 +17,18 @@ type Group = (typeof groups)[number];
 interface Sum {
   readonly passed: number;
   readonly failed: number;
+}
+
+/** What failed, in short, in the order in which it did. */
+const failed: string[] = [];
+
+/** The first lines of an error that say something: for a comparison that is the first differences. */
+function brief(error: string): string {
+  const lines = error.split("\n").filter((line) => line.trim() !== "" && !/^\s+at /.test(line));
+  return lines
+    .slice(0, 8)
+    .map((line) => `    ${line.slice(0, 160)}`)
+    .join("\n");
 }
 
 const [green, red, off] = process.stdout.isTTY ? ["\x1b[32m", "\x1b[31m", "\x1b[0m"] : ["", "", ""];
@@ -47,7 +60,11 @@ function check(name: string, command: string, args: readonly string[]): Promise<
   return new Promise((resolve) => {
     execFile(command, args, { maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
       report(error === null, name, performance.now() - start);
-      if (error !== null) console.log(`${stdout}${stderr}`.trimEnd() || error.message);
+      if (error !== null) {
+        const output = `${stdout}${stderr}`.trimEnd() || error.message;
+        console.log(output);
+        failed.push(`${red}✖${off} ${name}\n${brief(output)}`);
+      }
       resolve(error === null);
     });
   });
@@ -101,13 +118,20 @@ function tests(files: string[], manner: Manner): Promise<Sum> {
     })
     .on("test:fail", (test) => {
       entry(test, false, test.details.duration_ms);
-      // A parent that fails because of its children, and children that never ran, add nothing.
       const { error } = test.details;
-      if ("failureType" in error && /subtestsFailed|cancelledByParent/.test(String(error.failureType))) return;
+      const type = "failureType" in error ? String(error.failureType) : "";
+      if (type === "subtestsFailed") return; // because of its children, which have said it
+      // Of many that never ran because of one parent, its name says enough.
+      const where = `${red}✖${off} ${shown(test.file)}: ${test.name}`;
+      if (type === "cancelledByParent") {
+        failed.push(`${where} (never ran to its end)`);
+        return;
+      }
       const cause = "cause" in error && error.cause !== undefined ? error.cause : error;
       // In full at the end; here, what somebody who watches needs to decide whether to go on.
       console.log(`    ${String(cause).split("\n", 1)[0]}`);
-      failures.push(`${red}✖${off} ${shown(test.file)}: ${test.name}\n${inspect(cause, { colors: off !== "" })}`);
+      failures.push(`${where}\n${inspect(cause, { colors: off !== "" })}`);
+      failed.push(`${where}\n${brief(String(cause))}`);
     })
     .on("test:diagnostic", ({ message, file }) => {
       // What a test measured; the rest of the diagnostics are the counts, which are summed up below.
@@ -159,5 +183,7 @@ for (const group of chosen) {
   total = { passed: total.passed + sum.passed, failed: total.failed + sum.failed };
   console.log("");
 }
+for (const failure of failed.slice(0, 20)) console.log(failure);
+if (failed.length > 20) console.log(`and ${failed.length - 20} more`);
 console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;
