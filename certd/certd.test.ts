@@ -501,7 +501,7 @@ describe("certd", () => {
     await until("the order", () => said(/acme\.sh: slow/));
     const before = performance.now();
     await stop();
-    assert.ok(performance.now() - before < 2000);
+    assert.ok(performance.now() - before < 10_000, "not after the 600 s that the order takes");
     rmSync(at("slow"));
     start();
     await serves(leaf(0));

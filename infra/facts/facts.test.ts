@@ -111,7 +111,7 @@ describe("dnsFacts", () => {
     const start = performance.now();
     const questions = { hosts: ["mail.silent.test"], certificateNames: [], aliases: [], domains: ["example.com"] };
     const facts = await dnsFacts(questions, [at], 300);
-    assert.ok(performance.now() - start < 1500);
+    assert.ok(performance.now() - start < 4000, "not after the resolver's own 5 s and more");
     assert.deepEqual(unansweredQuestions(facts), [
       "A mail.silent.test",
       "AAAA mail.silent.test",
