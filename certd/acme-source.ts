@@ -4,9 +4,9 @@ import { createHash, createPrivateKey } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { AcmeDriver, delegationOf, dnsRoots, type AcmePaths } from "./acme.ts";
-import { CaClient, type DirectoryAnswer } from "./ca.ts";
+import { CaClient } from "./ca.ts";
+import { CaContact } from "./ca-contact.ts";
 import { diagnose, type Trouble } from "./causes.ts";
-import { CaClock } from "./ca-clock.ts";
 import { CloudflareClient } from "./cloudflare.ts";
 import {
   nextOrderAt,
@@ -20,12 +20,12 @@ import {
 import { DnsChallenge } from "./dns-challenge.ts";
 import { DnsKeeper } from "./dns-keeper.ts";
 import type { Origin } from "./generations.ts";
-import { capital, day, duration } from "./journal.ts";
+import { day, duration } from "./journal.ts";
 import { Duplicates } from "./duplicates.ts";
 import { orderNames } from "./names.ts";
 import { came, leavesOf, missingOf, troubleOf, type OrderRuns, type StoredLeaves } from "./outcome.ts";
 import { challengesArrive } from "./route.ts";
-import { caPollInterval, connectionBackoff, passed, renewalInfoInterval } from "./schedule.ts";
+import { passed } from "./schedule.ts";
 import type { AcmeSource as AcmeSettings } from "./settings.ts";
 import type { Reading, Source, SourceStatus, Surroundings } from "./source.ts";
 import { StateFile } from "./state.ts";
@@ -36,8 +36,6 @@ import { publicKeySha256, type Finding } from "./validate.ts";
 
 /** How long a CA's word that it knows the account outweighs its not knowing the certificate. */
 const SUSPICION_PAUSE = 60 * 60 * 1000;
-/** When a certificate's window is asked for after it was issued by a public CA. */
-const FIRST_POLL = 60 * 1000;
 
 export class AcmeSource implements Source {
   readonly origin: Origin;
@@ -50,11 +48,10 @@ export class AcmeSource implements Source {
   private readonly names: readonly string[];
   private readonly around: Surroundings;
   private readonly driver: AcmeDriver;
-  private readonly ca: CaClient;
+  private readonly ca: CaContact;
   private readonly suggestions: Suggestions;
   /** Only with DNS-01. */
   private readonly dns: DnsKeeper | undefined;
-  private readonly publicCa: boolean;
 
   private state: StateFile;
   private duplicates: Duplicates | undefined;
@@ -66,12 +63,6 @@ export class AcmeSource implements Source {
   private accountDue = true;
   /** SHA-256 of the usable leaves in the store while no order was running; empty if there was none. */
   private stored = { leaf: "", rsa: "" };
-  private answers: boolean | undefined;
-  private checkedAt = 0;
-  private pollAt = 0;
-  private readonly caClock: CaClock;
-  private connectionAttempts = 0;
-  private connectAt = 0;
   private trusted = { leaf: "", until: 0 };
 
   constructor(settings: AcmeSettings, names: readonly string[], paths: AcmePaths, around: Surroundings) {
@@ -82,13 +73,15 @@ export class AcmeSource implements Source {
     this.title = settings.directory;
     this.keyType = settings.keyType;
     this.rsaKeyType = settings.rsaKeyType;
-    this.caClock = new CaClock(around.journal);
-    // Roots of one's own: a CA of one's own.
-    this.publicCa = settings.caBundle === undefined;
     this.driver = new AcmeDriver(settings, names, paths, (line) => this.journal.log(`acme.sh: ${line}`));
     this.state = this.remembered();
-    this.ca = new CaClient(settings.directory, settings.caBundle);
-    this.suggestions = new Suggestions(this.ca, () => this.state);
+    const client = new CaClient(settings.directory, settings.caBundle);
+    // Roots of one's own: a CA of one's own.
+    this.ca = new CaContact(client, settings.caBundle === undefined, around, {
+      diagnose: (text) => this.diagnose(text),
+      stillWorks: () => this.stillWorks(),
+    });
+    this.suggestions = new Suggestions(client, () => this.state);
     if (settings.challenge === "dns-01") {
       const client = new CloudflareClient(paths.token, () => dnsRoots(settings.caBundle), settings.dns?.accountId);
       const challenge = new DnsChallenge({
@@ -134,11 +127,11 @@ export class AcmeSource implements Source {
   }
 
   get clockOffset(): number {
-    return this.caClock.offset;
+    return this.ca.clock.offset;
   }
 
   get caAnswers(): boolean {
-    return this.answers === true;
+    return this.ca.answers === true;
   }
 
   explain({ message }: Finding): string {
@@ -227,8 +220,7 @@ export class AcmeSource implements Source {
 
   /** The CA knows what time it is. */
   clockWasSet(): void {
-    this.pollAt = 0;
-    this.connectAt = 0;
+    this.ca.clockWasSet();
   }
 
   /** One thing at a time talks to the CA: an order if one is due, else a question. */
@@ -242,8 +234,7 @@ export class AcmeSource implements Source {
     this.duplicates?.tell(order, this.stillWorks());
     const held = this.duplicates?.held(order) ?? 0;
     const mayOrder = order !== undefined && backedOff && now >= held && passed(this.waitsUntil, now);
-    const job =
-      this.dns?.tidy() ?? (mayOrder ? this.order(order) : passed(this.pollAt, now) ? this.askCa() : undefined);
+    const job = this.dns?.tidy() ?? (mayOrder ? this.order(order) : this.ca.due ? this.askCa() : undefined);
     this.job = job
       ?.catch((error: unknown) => {
         const { cause, advice } = this.diagnose(error instanceof Error ? error.message : String(error));
@@ -251,7 +242,7 @@ export class AcmeSource implements Source {
         const what = `Something failed: ${cause}. What is published stays; tried again in a moment.`;
         this.journal.say("work", `${what} What to do: ${advice}.`);
         // Not at once: each try begins with a question to the CA.
-        this.postpone(undefined);
+        this.ca.putOff();
       })
       .finally(() => {
         this.job = undefined;
@@ -271,7 +262,7 @@ export class AcmeSource implements Source {
 
   /** The CA or the DNS host is not asked before this moment. */
   private get waitsUntil(): number {
-    return Math.max(this.connectAt, this.dns?.orderAt ?? 0);
+    return Math.max(this.ca.orderAt, this.dns?.orderAt ?? 0);
   }
 
   private nextOrder(now: number): number {
@@ -282,42 +273,16 @@ export class AcmeSource implements Source {
     return diagnose(text, this.names, this.around.clock());
   }
 
-  /** Takes the answer to a question for the directory; whether the CA is there. */
-  private heard(answer: DirectoryAnswer): answer is DirectoryAnswer & { kind: "answers" } {
-    const before = this.answers;
-    this.answers = answer.kind === "answers";
-    this.checkedAt = this.around.clock();
-    if (answer.kind === "answers" || answer.time !== undefined) this.caClock.compare(this.checkedAt, answer.time);
-    if (answer.kind === "answers") {
-      this.journal.settle("ca");
-      if (before === false) {
-        this.journal.log("The CA answers again.");
-        // Whoever waits for it, here or at HTTPS, waits no longer.
-        this.connectAt = 0;
-        this.around.https.hurry();
-      }
-      return true;
-    }
-    const { cause, advice } = this.diagnose(answer.cause);
-    this.journal.fail("ca", cause, advice);
-    this.journal.say(
-      "ca",
-      `${capital(cause)}. ${this.stillWorks()} It is tried again until it answers. What to do: ${advice}.`,
-    );
-    return false;
-  }
-
   private async order({ why, leaves }: NonNullable<Decision["order"]>): Promise<void> {
     if (this.driver.busy()) return;
     const { journal, settings, names, clockOffset } = this;
-    const answer = await this.ca.directory();
-    if (!this.heard(answer)) return this.postpone(answer.kind === "silent" ? answer.retryAfter : undefined);
+    if (!(await this.ca.lookForOrder())) return;
     // By the CA's clock it may not be due at all: the next pass decides.
-    if (!this.caClock.near(clockOffset)) return;
+    if (!this.ca.clock.near(clockOffset)) return;
     const route = await challengesArrive(settings, names, journal, this.stillWorks());
     if (route === "busy") return;
-    if (route === "closed") return this.postpone(undefined);
-    this.connectionAttempts = 0;
+    if (route === "closed") return this.ca.putOff();
+    this.ca.reached();
     if (this.dns !== undefined && !(await this.dns.admits(this.stillWorks()))) return;
     if (this.stopping) return;
     this.ordering = true;
@@ -345,14 +310,6 @@ export class AcmeSource implements Source {
     return { leaf, rsa: await this.driver.orderRsa() };
   }
 
-  /** The CA or the way to it is not there: not a failed order, tried again soon. */
-  private postpone(retryAfter: number | undefined): void {
-    this.connectionAttempts += 1;
-    const wait = connectionBackoff(this.connectionAttempts, this.publicCa);
-    const asked = retryAfter === undefined ? 0 : renewalInfoInterval(retryAfter);
-    this.connectAt = this.around.clock() + Math.max(wait, asked);
-  }
-
   private settleOrder(runs: OrderRuns, startedAt: number, before: StoredLeaves): void {
     const now = this.around.clock();
     this.journal.settle("work");
@@ -367,7 +324,7 @@ export class AcmeSource implements Source {
       this.journal.settle("order");
       this.journal.log(`The order succeeded after ${((now - startedAt) / 1000).toFixed(1)} s.`);
       this.tellHttps();
-      this.pollAt = now + (this.publicCa ? FIRST_POLL : caPollInterval(false, false, undefined));
+      this.ca.issued();
       return;
     }
     // Seen here: that the first one came does not undo the failure of the second.
@@ -396,26 +353,17 @@ export class AcmeSource implements Source {
 
   /** Asks the CA whether it is there and still knows the certificate in store. */
   private async askCa(): Promise<void> {
-    const answer = await this.ca.directory();
-    const there = this.heard(answer);
-    // While HTTPS waits for its certificate the CA's return matters at once.
-    const soon = !this.publicCa && (!there || this.around.https.waits());
-    this.pollAt = this.around.clock() + (soon ? 5000 : caPollInterval(this.publicCa, false, undefined));
-    if (!there) return;
+    const directory = await this.ca.look();
+    if (directory === undefined) return;
     const candidate = this.around.candidate();
     if (candidate.kind !== "usable" || this.driver.busy()) return;
     const { leaf } = candidate;
     const now = this.around.clock();
     if (this.state.value.forgotten === leaf.sha256) return;
     if (this.trusted.leaf === leaf.sha256 && now < this.trusted.until) return;
-    const info = await this.suggestions.ask(answer.directory, candidate);
+    const info = await this.suggestions.ask(directory, candidate);
     if (this.stopping) return;
-    if (info.kind !== "unknown") {
-      // Left alone for as long as it wants.
-      const wait = caPollInterval(this.publicCa, info.kind === "unclear", info.retryAfter);
-      if (!soon) this.pollAt = this.around.clock() + wait;
-      return;
-    }
+    if (info.kind !== "unknown") return this.ca.told(info.kind === "unclear", info.retryAfter);
     this.journal.log("The CA does not know the certificate in service; asking whether it knows the account.");
     const result = await this.driver.register();
     if (this.stopping) return;
@@ -450,12 +398,7 @@ export class AcmeSource implements Source {
         renewal: renewal === undefined ? null : renewalStatus(renewal),
       },
       budget: this.duplicates?.status(order) ?? null,
-      ca: {
-        directory: this.settings.directory,
-        answers: this.answers ?? null,
-        // By the CA's clock, so that whoever compares it with the time need not know that ours is wrong.
-        checkedAt: this.checkedAt === 0 ? null : iso(this.checkedAt + this.clockOffset),
-      },
+      ca: this.ca.status(this.settings.directory),
     };
   }
 }
