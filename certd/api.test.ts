@@ -72,6 +72,7 @@ describe("GET /api/v1/health", () => {
     for (const header of [undefined, "Bearer ", `Bearer ${TOKEN}`]) {
       assert.equal((await get("/api/v1/health", header)).status, 404);
       assert.equal((await get("/metrics", header)).status, 404);
+      assert.equal((await get("/status", header)).status, 404);
     }
   });
 
@@ -84,6 +85,43 @@ describe("GET /api/v1/health", () => {
     const post = await get("/api/v1/health", `Bearer ${TOKEN}`, "POST");
     assert.equal(post.status, 405);
     assert.equal(post.headers.get("allow"), "GET, HEAD");
+  });
+});
+
+describe("GET /status", () => {
+  const basic = (credentials: string): string => `Basic ${Buffer.from(credentials).toString("base64")}`;
+
+  it("is a page for whoever gives the token as password, with any user name: 200 while all is well, else 503", async () => {
+    given();
+    for (const user of ["", "vectis", "jürgen"]) {
+      const fine = await get("/status", basic(`${user}:${TOKEN}`));
+      assert.equal(fine.status, 200, user);
+      assert.match(await fine.text(), /All is well/);
+      assert.match(fine.headers.get("content-type") ?? "", /^text\/html; charset=utf-8/);
+      assert.match(fine.headers.get("content-security-policy") ?? "", /^default-src 'none'; style-src 'sha256-/);
+      assert.equal(fine.headers.get("cache-control"), "no-store");
+    }
+    given({ status: () => ({ ...good, state: "expired" }) });
+    const broken = await get("/status", basic(`x:${TOKEN}`));
+    assert.equal(broken.status, 503);
+    assert.match(await broken.text(), /has expired/);
+  });
+
+  it("lets a browser ask for a password, and tells nothing without the right one", async () => {
+    given();
+    const wrong = [basic(TOKEN), basic("x:"), basic(`${TOKEN}:x`), basic(`x:${TOKEN}x`), `Basic x:${TOKEN}`, "Basic"];
+    for (const header of [undefined, `Bearer ${TOKEN}`, ...wrong]) {
+      const answer = await get("/status", header);
+      assert.equal(answer.status, 401, header);
+      assert.match(answer.headers.get("www-authenticate") ?? "", /^Basic realm="vectis"/);
+      assert.doesNotMatch(await answer.text(), /mail\.example\.com|serial/);
+    }
+    assert.equal((await get("/api/v1/health", basic(`x:${TOKEN}`))).status, 401, "a password is for the page alone");
+  });
+
+  it("takes a token with a colon in it", () => {
+    const hash = createHash("sha256").update("a:b").digest("hex");
+    assert.equal(authorised(basic("x:a:b"), hash, "Basic"), true);
   });
 });
 

@@ -90,7 +90,7 @@ test("S14: the lifetime of the CA's certificates reaches Traefik in whole hours"
 
 test("S17: the API is behind the host's name and a rate limit; no other path of certd is reachable", () => {
   const { api } = routers;
-  assert.equal(api?.rule, "Host(`mail.example.com`) && (PathPrefix(`/api/`) || Path(`/metrics`))");
+  assert.equal(api?.rule, "Host(`mail.example.com`) && (PathPrefix(`/api/`) || Path(`/metrics`) || Path(`/status`))");
   assert.deepEqual(api.middlewares, ["api-rate", "hsts"]);
   const rate = dynamic.http.middlewares["api-rate"]?.rateLimit;
   assert.deepEqual(rate, { average: 1, period: "1s", burst: 10 });

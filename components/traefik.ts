@@ -26,7 +26,7 @@ export interface TraefikConfig {
   readonly mailNames: readonly string[];
   /** Where the sidecar answers challenges while it orders, for example `http://acme:8080`. */
   readonly sidecarUrl: string;
-  /** Where certd's API answers (health, metrics, MTA-STS policy), for example `http://acme:8081`. */
+  /** Where certd's API answers (health, status page, metrics, MTA-STS policy), for example `http://acme:8081`. */
   readonly apiUrl: string;
   readonly acme: AcmeResolver;
   /** Whether HTTPS has a certificate of its own, or serves the mail ports' (certd hands it over then). */
@@ -99,7 +99,7 @@ export function traefikDynamic(config: TraefikConfig): string {
         },
         api: {
           entryPoints: ["websecure"],
-          rule: `Host(\`${config.hostname}\`) && (PathPrefix(\`/api/\`) || Path(\`/metrics\`))`,
+          rule: `Host(\`${config.hostname}\`) && (PathPrefix(\`/api/\`) || Path(\`/metrics\`) || Path(\`/status\`))`,
           middlewares: ["api-rate", "hsts"],
           service: "certd-api",
           tls: tlsFor(config.certificate),

@@ -95,7 +95,7 @@ const schema = v.strictObject({
       v.regex(/^[\x21-\x7e]{20,}$/, "must be one API token without spaces; set it with --secret"),
     ),
   ),
-  /** Bearer token of the health API and the metrics; secret. Default: neither is there. */
+  /** Token of the health API, the metrics and the status page; secret. Default: none of them is there. */
   healthToken: v.optional(
     v.pipe(
       v.string("must be text"),

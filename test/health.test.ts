@@ -109,6 +109,26 @@ describe("the health API", () => {
     assert.match(text, /^vectis_state\{state="ok"\} 1$/m);
   });
 
+  it("shows people the same facts as a page, for the token as password (B14)", async () => {
+    const basic = (password: string): string => `Basic ${Buffer.from(`anybody:${password}`).toString("base64")}`;
+    for (const header of [undefined, basic("wrong"), `Bearer ${token}`]) {
+      const { status, headers, text } = await answered("/status", header);
+      assert.equal(status, 401);
+      assert.match(String(headers["www-authenticate"]), /^Basic/);
+      assert.ok(!text.includes(target.hostname));
+    }
+    const { status, headers, text } = await answered("/status", basic(token));
+    assert.equal(status, 200);
+    assert.match(String(headers["content-security-policy"]), /^default-src 'none'/);
+    assert.match(text, />All is well</);
+    const { certificates, ports } = await report();
+    for (const { serial, port } of ports) {
+      assert.ok(text.includes(`<th scope="row">${port}</th>`), `port ${port}`);
+      assert.ok(serial !== null && text.includes(`<td>${serial}</td>`), `what ${port} serves`);
+    }
+    assert.ok(text.includes(`generation ${certificates.mail?.generation},`));
+  });
+
   it("limits the rate before a token is looked at, so that none can be guessed (S17)", async () => {
     const start = performance.now();
     const answers = await Promise.all(Array.from({ length: 60 }, () => ask("/api/v1/health", "Bearer guess")));
