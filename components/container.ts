@@ -54,6 +54,14 @@ export interface NetworkAttachment {
 export type Capability =
   "CAP_CHOWN" | "CAP_DAC_OVERRIDE" | "CAP_FOWNER" | "CAP_SETGID" | "CAP_SETUID" | "CAP_SYS_CHROOT";
 
+/** Whose a container, network or volume is. Two stacks of one Docker host may be given the same `name` by mistake. */
+export function ownershipLabels(owner: string): { label: string; value: string }[] {
+  return [
+    { label: "vectis.stack", value: owner },
+    { label: "vectis.pulumi-stack", value: pulumi.getStack() },
+  ];
+}
+
 /** What every service of the stack is told. */
 export interface ServiceArgs {
   /** Name of the container on the Docker host. */
@@ -166,7 +174,7 @@ export function mailContainer(
       },
       logDriver: "json-file",
       logOpts: { "max-size": "10m", "max-file": "3" },
-      labels: [{ label: "vectis.stack", value: service.owner }],
+      labels: ownershipLabels(service.owner),
     },
     pulumi.mergeOptions(opts, {
       deleteBeforeReplace: true,
@@ -190,7 +198,7 @@ export function stateVolume(
 ): docker.Volume {
   return new docker.Volume(
     name,
-    { name: args.volumeName, labels: [{ label: "vectis.stack", value: args.owner }] },
+    { name: args.volumeName, labels: ownershipLabels(args.owner) },
     pulumi.mergeOptions(opts, { retainOnDelete: args.data === "keep", ignoreChanges: ["labels"] }),
   );
 }

@@ -1,6 +1,7 @@
 // The bridge network in which the containers of one mail host find each other.
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
+import { ownershipLabels } from "./container.ts";
 
 export interface HostNetworkArgs {
   /** Name of the network on the Docker host. */
@@ -17,7 +18,7 @@ export class HostNetwork extends pulumi.ComponentResource {
     super("vectis:network:HostNetwork", name, args, opts);
     const network = new docker.Network(
       name,
-      { name: args.networkName, labels: [{ label: "vectis.stack", value: args.owner }] },
+      { name: args.networkName, labels: ownershipLabels(args.owner) },
       { parent: this },
     );
     this.networkName = network.name;

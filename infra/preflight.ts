@@ -14,6 +14,7 @@ import { daneFindings, type DaneFacts } from "./checks/dane.ts";
 import { note, type Finding } from "./checks/finding.ts";
 import { enforceFindings, type EnforceWish } from "./checks/mta-sts.ts";
 import { nameFindings } from "./checks/names.ts";
+import { containerFindings } from "./checks/containers.ts";
 import { portFindings, type WantedPort } from "./checks/ports.ts";
 import { globalKeyNote, missingToken, tokenFindings, type TokenUse } from "./checks/token.ts";
 import { zoneFindings, type WantedRecords, type ZoneRecord } from "./checks/zone.ts";
@@ -34,8 +35,12 @@ import { publishedEndpoints, type Topology } from "./topology.ts";
 
 /** What is checked, as the configuration has it. */
 export interface Subject {
-  /** The stack's name, which labels its containers. */
+  /** Value of vectis:name, which labels its containers. */
   readonly owner: string;
+  /** Name of the Pulumi stack. */
+  readonly stack: string;
+  /** Names of its containers. */
+  readonly containers: readonly string[];
   readonly hostname: string;
   readonly domains: readonly string[];
   /** Names beside the host name's in the mail certificate. */
@@ -105,6 +110,8 @@ export function subject(
   const operators = challengeToken?.from === "operator" ? challengeToken.value : undefined;
   return {
     owner: name,
+    stack,
+    containers: Object.values(plan.containerNames),
     hostname,
     domains,
     extraNames: tls.names,
@@ -247,7 +254,12 @@ export function judge(about: Subject, facts: Facts): Finding[] {
     ...remoteFindings(about, facts.docker),
     ...(custom && facts.custom ? certificateFindings(custom, facts.custom, facts.now) : []),
     ...(acme === undefined ? [] : nameFindings(about.extraNames, acme.challenge)),
-    ...(facts.ports === undefined ? [] : portFindings(about.ports, facts.ports, about.owner, about.portOffset)),
+    ...(facts.ports === undefined
+      ? []
+      : [
+          ...containerFindings(about.containers, facts.ports.containers, about.owner, about.stack),
+          ...portFindings(about.ports, facts.ports, about.owner, about.portOffset),
+        ]),
     ...(acme?.issuer === undefined ? [] : caaFindings(dns, acme.issuer, acme.orders)),
     ...(about.records === "own" ? [] : elsewhereFindings(about, dns)),
     ...(zones === undefined ? [] : zoneFindings(zones, listed(facts.tokens["cloudflare:apiToken"]))),

@@ -4,7 +4,12 @@ import type { PortFacts } from "../facts/docker.ts";
 import { portFindings } from "./ports.ts";
 
 const smtp = { name: "smtp", ip: "0.0.0.0", port: 25 };
-const holder = (owner: string | undefined, ip: string, port = 25) => ({ name: "other", owner, ports: [{ ip, port }] });
+const holder = (owner: string | undefined, ip: string, port = 25) => ({
+  name: "other",
+  owner,
+  pulumiStack: undefined,
+  ports: [{ ip, port }],
+});
 
 describe("portFindings", () => {
   const cases: readonly {

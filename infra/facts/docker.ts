@@ -24,11 +24,13 @@ export interface SocketAddress {
   readonly port: number;
 }
 
-/** A running container and the ports of the host that it publishes. */
+/** A container and, while it runs, the ports of the host that it publishes. */
 export interface PortHolder {
   readonly name: string;
   /** Value of its label `vectis.stack`; undefined if the stack did not make it. */
   readonly owner: string | undefined;
+  /** Value of its label `vectis.pulumi-stack`; undefined if it has none. */
+  readonly pulumiStack: string | undefined;
   readonly ports: readonly SocketAddress[];
 }
 
@@ -55,10 +57,12 @@ interface EngineContainer {
 }
 
 async function publishedPorts(socket: string, milliseconds: number): Promise<PortHolder[]> {
-  const running = JSON.parse(await engine(socket, "/containers/json", milliseconds)) as readonly EngineContainer[];
-  return running.map(({ Names, Labels, Ports }) => ({
+  const path = "/containers/json?all=true";
+  const found = JSON.parse(await engine(socket, path, milliseconds)) as readonly EngineContainer[];
+  return found.map(({ Names, Labels, Ports }) => ({
     name: Names[0]?.replace(/^\//, "") ?? "",
     owner: Labels?.["vectis.stack"],
+    pulumiStack: Labels?.["vectis.pulumi-stack"],
     ports: Ports.flatMap(({ IP, PublicPort, Type }) =>
       PublicPort === undefined || Type !== "tcp" ? [] : [{ ip: IP ?? "0.0.0.0", port: PublicPort }],
     ),

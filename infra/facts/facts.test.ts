@@ -202,12 +202,12 @@ describe("portFacts", () => {
   it("reads the engine's containers and the machine's listening sockets", async (t) => {
     const socket = join(folder, "docker.sock");
     const engine = createServer((request, response) => {
-      assert.equal(request.url, "/containers/json");
+      assert.equal(request.url, "/containers/json?all=true");
       const published = { IP: "127.0.0.1", PrivatePort: 25, PublicPort: 12025, Type: "tcp" };
       const Ports = [published, { PrivatePort: 53, Type: "tcp" }, { ...published, Type: "udp" }];
       response.end(
         JSON.stringify([
-          { Names: ["/mx1-postfix"], Labels: { "vectis.stack": "mx1" }, Ports },
+          { Names: ["/mx1-postfix"], Labels: { "vectis.stack": "mx1", "vectis.pulumi-stack": "prod" }, Ports },
           { Names: ["/other"], Labels: null, Ports: [] },
         ]),
       );
@@ -217,8 +217,8 @@ describe("portFacts", () => {
     await Promise.all([once(engine, "listening"), once(listener, "listening")]);
     const facts = await portFacts(socket, 2000);
     assert.deepEqual(facts?.containers, [
-      { name: "mx1-postfix", owner: "mx1", ports: [{ ip: "127.0.0.1", port: 12025 }] },
-      { name: "other", owner: undefined, ports: [] },
+      { name: "mx1-postfix", owner: "mx1", pulumiStack: "prod", ports: [{ ip: "127.0.0.1", port: 12025 }] },
+      { name: "other", owner: undefined, pulumiStack: undefined, ports: [] },
     ]);
     const { port } = listener.address() as AddressInfo;
     assert.ok(facts.listeners.some((found) => found.ip === "127.0.0.1" && found.port === port));
