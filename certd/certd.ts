@@ -1,5 +1,5 @@
 // The daemon: looks at stored, published and served on every pass, lets decide.ts decide, publishes, tells why.
-// No event is trusted and nothing here survives in memory only: a pass after kill -9 comes to the same conclusions.
+// No event is trusted, and what decides is on disk: a pass after kill -9 comes to the same conclusions.
 // What a source does to have a certificate is its own business.
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import type { Server } from "node:http";
@@ -157,6 +157,8 @@ export class Certd {
           resolve();
         };
       });
+      // Whoever wakes the loop again and again leaves room for everything else all the same.
+      await new Promise(setImmediate);
     }
     api?.close();
     api?.closeAllConnections();
@@ -203,10 +205,10 @@ export class Certd {
       this.watch.tick();
       const pinned = this.decision.pin?.kind === "holds" ? this.published?.meta : undefined;
       this.https.tick(this.published, pinned ?? this.source.origin, this.source.caAnswers);
-      this.policyHosts.tick();
       this.report();
     });
-    if (acted && told) this.journal.settle("fault");
+    const hosted = this.attempt(() => this.policyHosts.tick());
+    if (acted && told && hosted) this.journal.settle("fault");
   }
 
   /** May fail for as long as nothing can be written. What is published is known even so. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
@@ -89,6 +89,22 @@ describe("PolicyHosts", () => {
     certified.add(HOST);
     await minutes(20)();
     assert.equal(said(4), false);
+  });
+
+  it("tells that routes cannot be written for as long as that is so, and goes on when they can", async () => {
+    known.add(HOST);
+    const hosts = make({ [HOST]: "new" });
+    rmSync(folder, { recursive: true });
+    hosts.tick();
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    for (let pass = 0; pass < 3; pass++) assert.throws(() => hosts.tick(), /ENOENT/);
+    mkdirSync(folder);
+    now += 60_000;
+    assert.throws(() => hosts.tick(), "it is not known yet that it works again");
+    await until("the route", () => readdirSync(folder).length === 1);
+    await new Promise(setImmediate);
+    hosts.tick();
   });
 
   it("keeps a route when its host stops resolving, replaces a changed one, and takes an unwanted one away", async () => {

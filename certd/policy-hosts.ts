@@ -24,6 +24,8 @@ export class PolicyHosts {
   private readonly args: PolicyHostsArgs;
   private lookAt = 0;
   private looking = false;
+  /** Why the last look did not come to its end. */
+  private failure: Error | undefined;
   private reminders = 0;
   private remindAt = 0;
 
@@ -37,13 +39,23 @@ export class PolicyHosts {
     for (const host of folder.hosts()) if (routes[host] === undefined) folder.setHost(host, undefined);
   }
 
-  /** Called in every pass. A route that is in place stays: a failed look-up is no reason to stop serving a policy. */
+  /**
+   * Called in every pass. A route that is in place stays: a failed look-up is no reason to stop serving a policy.
+   * @throws until a look succeeds again, if the last one could not read or write the routes
+   */
   tick(): void {
     const now = this.args.clock();
-    if (this.looking || !passed(this.lookAt, now)) return;
-    this.lookAt = now + INTERVAL;
-    this.looking = true;
-    void this.look().finally(() => (this.looking = false));
+    if (!this.looking && passed(this.lookAt, now)) {
+      this.lookAt = now + INTERVAL;
+      this.looking = true;
+      void this.look()
+        .then(
+          () => (this.failure = undefined),
+          (error: unknown) => (this.failure = error instanceof Error ? error : new Error(String(error))),
+        )
+        .finally(() => (this.looking = false));
+    }
+    if (this.failure !== undefined) throw this.failure;
   }
 
   private async look(): Promise<void> {
