@@ -189,6 +189,15 @@ describe("DnsChallenge.cleanUp", () => {
     assert.deepEqual(readdirSync(join(folder, "notes")), ["one.txt"]);
   });
 
+  it("says so when a note cannot be read, after it has removed what it could", async () => {
+    note("one");
+    answers[atName] = { result: [] };
+    mkdirSync(join(folder, "notes", "two.txt"));
+    const { failure } = await challenge().cleanUp();
+    assert.equal(failure?.kind, "unavailable");
+    assert.match(failure.cause, /EISDIR/);
+  });
+
   it("forgets a record that is gone already, and notes that were never finished", async () => {
     note("one");
     note("two", "half a note");

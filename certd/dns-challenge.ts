@@ -115,6 +115,19 @@ export class DnsChallenge {
   /** Removes what notes tell of; only while no order runs. A note goes when its record has been seen to be gone. */
   async cleanUp(): Promise<CleanUp> {
     const removed: string[] = [];
+    try {
+      return { removed, failure: await this.removeNoted(removed) };
+    } catch (error) {
+      // A note that cannot be read or removed, say: the record is looked for again.
+      return {
+        removed,
+        failure: { kind: "unavailable", cause: error instanceof Error ? error.message : String(error) },
+      };
+    }
+  }
+
+  /** @param removed takes the names of the records that were removed */
+  private async removeNoted(removed: string[]): Promise<CleanUp["failure"]> {
     let failure: CleanUp["failure"];
     for (const note of this.leftovers ? this.read() : []) {
       const found = await this.client.txtRecords(note.zone, note.name);
@@ -131,6 +144,6 @@ export class DnsChallenge {
       if (refused === undefined) rmSync(note.file, { force: true });
       else failure ??= refused;
     }
-    return { removed, failure };
+    return failure;
   }
 }
