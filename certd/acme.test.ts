@@ -305,6 +305,12 @@ Le_DNSSleep='0'
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, "ca.conf"), "ACCOUNT_URL='https://ca.test/acct/7'\nCA_KEY_HASH='x'\n");
     assert.equal(made.accountUrl(), "https://ca.test/acct/7");
+    // A person has registered elsewhere from the same home.
+    const other = join(made.home, "ca", "a-staging.test", "dir");
+    mkdirSync(other, { recursive: true });
+    writeFileSync(join(other, "ca.conf"), "ACCOUNT_URL='https://a-staging.test/acct/1'\n");
+    assert.equal(made.accountUrl(), "https://ca.test/acct/7");
+    assert.equal(driver([HOST], { directory: "https://ca.test:14000/dir?days=6" }).accountUrl(), "");
   });
 
   it("shows the output without certificates, and hands it over with acme.sh's log, which it removes", async () => {
@@ -332,6 +338,13 @@ exit 1`,
     assert.equal(shown[0], "Cert success.");
     assert.equal(shown[1], "Registered");
     assert.doesNotMatch(shown.join("\n"), /AAAA|--debug/);
+  });
+
+  it("does not take the log of a run whose reader was killed for its own", async () => {
+    mkdirSync(join(top, "run"), { recursive: true });
+    writeFileSync(join(top, "run", "acme.log"), "code='429'\n");
+    command("echo 'no such luck'; exit 1");
+    assert.doesNotMatch((await driver().order()).output, /429/);
   });
 
   it("ends a run together with everything it started", async () => {

@@ -249,10 +249,8 @@ export class AcmeDriver {
 
   /** The account's URL at the CA as acme.sh has it; empty before the first registration. */
   accountUrl(): string {
-    const top = join(this.home, "ca");
-    if (!existsSync(top)) return "";
-    const conf = readdirSync(top, { recursive: true, encoding: "utf8" }).find((path) => path.endsWith("ca.conf"));
-    return conf === undefined ? "" : confValue(readFileSync(join(top, conf), "utf8"), "ACCOUNT_URL");
+    const conf = join(this.home, "ca", caFolder(this.source.directory), "ca.conf");
+    return existsSync(conf) ? confValue(readFileSync(conf, "utf8"), "ACCOUNT_URL") : "";
   }
 
   /** The profile that acme.sh's own configuration of the certificate names; empty: none. */
@@ -340,6 +338,8 @@ export class AcmeDriver {
 
   private run(args: readonly string[]): Promise<RunResult> {
     return new Promise((resolve) => {
+      // Of a run whose reader was killed.
+      rmSync(this.logFile, { force: true });
       const child = spawn(this.paths.command, args, {
         detached: true,
         stdio: ["ignore", "pipe", "pipe"],
@@ -384,6 +384,18 @@ export class AcmeDriver {
       // It has ended already.
     }
   }
+}
+
+/**
+ * Where acme.sh keeps what it knows of a CA (`_initpath` of 3.1.1): by the directory's host without the port, then by its path
+ * with the query. A person may have registered at others from the same home.
+ */
+function caFolder(directory: string): string {
+  const [, host = "", ...path] = directory
+    .replace(/^[^:]*:/, "")
+    .replace(/\/+/g, "/")
+    .split("/");
+  return join(host.replace(/:.*/, ""), ...path);
 }
 
 /** An order that takes longer than this hangs; milliseconds. */
