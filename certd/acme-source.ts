@@ -23,9 +23,9 @@ import type { Origin } from "./generations.ts";
 import { day, duration } from "./journal.ts";
 import { Duplicates } from "./duplicates.ts";
 import { orderNames } from "./names.ts";
-import { came, leavesOf, missingOf, troubleOf, type OrderRuns, type StoredLeaves } from "./outcome.ts";
+import { came, cameTooEarly, leavesOf, missingOf, troubleOf, type OrderRuns, type StoredLeaves } from "./outcome.ts";
 import { challengesArrive } from "./route.ts";
-import { passed } from "./schedule.ts";
+import { connectionBackoff, passed } from "./schedule.ts";
 import type { AcmeSource as AcmeSettings } from "./settings.ts";
 import type { Reading, Source, SourceStatus, Surroundings } from "./source.ts";
 import { StateFile } from "./state.ts";
@@ -36,6 +36,8 @@ import { publicKeySha256, type Finding } from "./validate.ts";
 
 /** How long a CA's word that it knows the account outweighs its not knowing the certificate. */
 const SUSPICION_PAUSE = 60 * 60 * 1000;
+/** How soon to look again whether somebody else's order has ended; milliseconds. */
+const BUSY_PAUSE = 1000;
 
 export class AcmeSource implements Source {
   readonly origin: Origin;
@@ -64,6 +66,9 @@ export class AcmeSource implements Source {
   /** SHA-256 of the usable leaves in the store while no order was running; empty if there was none. */
   private stored = { leaf: "", rsa: "" };
   private trusted = { leaf: "", until: 0 };
+  /** No order is tried before this moment, which is near: somebody else's runs, or challenges do not arrive. */
+  private lookAgainAt = 0;
+  private closed = 0;
 
   constructor(settings: AcmeSettings, names: readonly string[], paths: AcmePaths, around: Surroundings) {
     this.settings = settings;
@@ -139,7 +144,8 @@ export class AcmeSource implements Source {
   }
 
   private remembered(): StateFile {
-    return new StateFile(join(this.driver.home, "certd.json"));
+    // What failed for want of a disk to write to goes on.
+    return new StateFile(join(this.driver.home, "certd.json"), () => this.journal.settle("work"));
   }
 
   start(): void {
@@ -221,6 +227,7 @@ export class AcmeSource implements Source {
   /** The CA knows what time it is. */
   clockWasSet(): void {
     this.ca.clockWasSet();
+    this.lookAgainAt = 0;
   }
 
   /** One thing at a time talks to the CA: an order if one is due, else a question. */
@@ -260,9 +267,13 @@ export class AcmeSource implements Source {
     await this.job;
   }
 
-  /** The CA or the DNS host is not asked before this moment. */
+  /** No order is tried before this moment. */
   private get waitsUntil(): number {
-    return Math.max(this.ca.orderAt, this.dns?.orderAt ?? 0);
+    return Math.max(this.ca.orderAt, this.dns?.orderAt ?? 0, this.lookAgainAt);
+  }
+
+  private lookAgainIn(milliseconds: number): void {
+    this.lookAgainAt = this.around.clock() + milliseconds;
   }
 
   private nextOrder(now: number): number {
@@ -274,15 +285,17 @@ export class AcmeSource implements Source {
   }
 
   private async order({ why, leaves }: NonNullable<Decision["order"]>): Promise<void> {
-    if (this.driver.busy()) return;
+    if (this.driver.busy()) return this.lookAgainIn(BUSY_PAUSE);
     const { journal, settings, names, clockOffset } = this;
+    // First, since it costs nobody anything.
+    const route = await challengesArrive(settings, names, journal, this.stillWorks());
+    if (route === "closed") return this.lookAgainIn(connectionBackoff(++this.closed, false));
+    // Else the port is held by what is left of an order that was killed; the wrapper of acme.sh ends that.
+    if (route === "busy" && this.driver.busy()) return this.lookAgainIn(BUSY_PAUSE);
+    this.closed = 0;
     if (!(await this.ca.lookForOrder())) return;
     // By the CA's clock it may not be due at all: the next pass decides.
     if (!this.ca.clock.near(clockOffset)) return;
-    const route = await challengesArrive(settings, names, journal, this.stillWorks());
-    if (route === "busy") return;
-    if (route === "closed") return this.ca.putOff();
-    this.ca.reached();
     if (this.dns !== undefined && !(await this.dns.admits(this.stillWorks()))) return;
     if (this.stopping) return;
     this.ordering = true;
@@ -312,7 +325,6 @@ export class AcmeSource implements Source {
 
   private settleOrder(runs: OrderRuns, startedAt: number, before: StoredLeaves): void {
     const now = this.around.clock();
-    this.journal.settle("work");
     const candidate = this.around.candidate();
     const after = leavesOf(candidate);
     if (came("rsa", before, after)) this.state.update({ rsaOwed: false });
@@ -325,6 +337,16 @@ export class AcmeSource implements Source {
       this.journal.log(`The order succeeded after ${((now - startedAt) / 1000).toFixed(1)} s.`);
       this.tellHttps();
       this.ca.issued();
+      return;
+    }
+    if (cameTooEarly(missing, runs, candidate)) {
+      const lastOrder = { at: now, ok: true, cause: "", advice: "" };
+      const rsa = runs.rsa?.ok === true ? { rsaOwed: false } : {};
+      this.state.update({ ordering: false, failures: 0, interruptions: 0, lastOrder, ...rsa });
+      this.journal.log(
+        "The order succeeded; by this machine's clock the certificate is not valid yet. It is taken up when it is, and " +
+          `none is ordered before. ${this.stillWorks()} What to do: set the clock of the Docker host.`,
+      );
       return;
     }
     // Seen here: that the first one came does not undo the failure of the second.
@@ -363,11 +385,13 @@ export class AcmeSource implements Source {
     if (this.trusted.leaf === leaf.sha256 && now < this.trusted.until) return;
     const info = await this.suggestions.ask(directory, candidate);
     if (this.stopping) return;
+    if (info.kind === "known") this.journal.settle("account");
     if (info.kind !== "unknown") return this.ca.told(info.kind === "unclear", info.retryAfter);
     this.journal.log("The CA does not know the certificate in service; asking whether it knows the account.");
     const result = await this.driver.register();
     if (this.stopping) return;
     const url = this.driver.accountUrl();
+    if (result.ok) this.journal.settle("account");
     if (result.ok && url !== "" && (result.registeredAnew || url !== this.state.value.accountUrl)) {
       return this.accountForgotten(url, leaf.sha256);
     }
@@ -377,7 +401,6 @@ export class AcmeSource implements Source {
       const what = `The account could not be asked for: ${cause}. Nothing is changed; the CA is asked again.`;
       return this.journal.say("account", `${what} What to do: ${advice}.`);
     }
-    this.journal.settle("account");
     this.trusted = { leaf: leaf.sha256, until: now + SUSPICION_PAUSE };
     this.journal.log("The CA knows the account, so the certificate stays; renewal goes on as planned.");
   }

@@ -125,14 +125,16 @@ describe("CaContact.look", () => {
 });
 
 describe("CaContact.lookForOrder", () => {
-  it("puts the order off for longer and longer, and from the beginning once CA and way were there", async () => {
+  it("puts the order off for longer and longer, and from the beginning once it was there", async () => {
     answer = SILENT;
     const wait = async (): Promise<number> => {
       assert.equal(await contact.lookForOrder(), false);
       return (contact.orderAt - now) / 1000;
     };
     assert.deepEqual([await wait(), await wait(), await wait()], [60, 120, 240]);
-    contact.reached();
+    answer = answers();
+    assert.equal(await contact.lookForOrder(), true);
+    answer = SILENT;
     assert.equal(await wait(), 60);
   });
 

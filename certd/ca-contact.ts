@@ -77,13 +77,16 @@ export class CaContact {
   /** Looks before an order, and puts the order off if the CA is not there. */
   async lookForOrder(): Promise<boolean> {
     const answer = await this.client.directory();
-    if (this.heard(answer) !== undefined) return true;
+    if (this.heard(answer) !== undefined) {
+      this.attempts = 0;
+      return true;
+    }
     this.putOff(answer.kind === "silent" ? answer.retryAfter : undefined);
     return false;
   }
 
   /**
-   * The CA or the way to it is not there: not a failed order, tried again soon.
+   * The CA is not there, or something that an order needs: not a failed order, tried again soon.
    * @param retryAfter how long the CA wants to be left alone, milliseconds
    */
   putOff(retryAfter?: number): void {
@@ -91,11 +94,6 @@ export class CaContact {
     const wait = connectionBackoff(this.attempts, this.isPublic);
     const asked = retryAfter === undefined ? 0 : renewalInfoInterval(retryAfter);
     this.tryAt = this.around.clock() + Math.max(wait, asked);
-  }
-
-  /** The CA and the way to it are there. */
-  reached(): void {
-    this.attempts = 0;
   }
 
   /** It has issued a certificate, of which it can tell something before long. */

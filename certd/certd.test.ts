@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import {
@@ -97,8 +98,8 @@ echo "$1" >>'${top}/runs'
 exec 9>"$home/.lock"
 flock 9
 [ ! -e '${top}/slow' ] || { echo slow; sleep 600; }
-mkdir -p "$home/ca/x"
-[ ! -e '${top}/next/account' ] || printf "ACCOUNT_URL='%s'\\n" "$(cat '${top}/next/account')" >"$home/ca/x/ca.conf"
+mkdir -p "$home/ca/localhost/dir"
+[ ! -e '${top}/next/account' ] || printf "ACCOUNT_URL='%s'\\n" "$(cat '${top}/next/account')" >"$home/ca/localhost/dir/ca.conf"
 [ "$1" != --register-account ] || exit 0
 [ -e '${top}/next/pem' ] || { cat '${top}/next/failure' 2>/dev/null || echo '"detail": "no such luck"'; exit 1; }
 mkdir -p "$home/${HOST}_ecc"
@@ -411,6 +412,67 @@ describe("certd", () => {
     });
     assert.deepEqual(runs(), ["--renew"]);
     await serves(leaf(0));
+  });
+
+  it("does not order again when a clock that is behind calls the new certificate not valid yet", async () => {
+    const certd = start();
+    await serves(leaf(0));
+    offer(leaf(1));
+    wrong = -5 * 3_600_000;
+    skew += wrong;
+    writeFileSync(at("run/order"), "");
+    await until("the order", () =>
+      said(/The order succeeded; by this machine's clock the certificate is not valid yet/),
+    );
+    // Days of back-off go by.
+    for (const hours of [1, 2, 30, 50]) {
+      skew = wrong + hours * 60_000;
+      const seen = certd.status().at;
+      await until("another look", () => certd.status().at > seen || certd.status().at < seen);
+      assert.equal(certd.status().order.reason, null);
+    }
+    assert.deepEqual(runs(), ["--renew", "--renew"]);
+    assert.equal(certd.status().order.failures, 0);
+    skew = 60_000;
+    wrong = 0;
+    await serves(leaf(1));
+    assert.deepEqual(runs(), ["--renew", "--renew"]);
+  });
+
+  it("waits for somebody else's order without a pause for its other work, and orders then", async () => {
+    const certd = start();
+    await serves(leaf(0));
+    const [home = ""] = readdirSync(at("acme"));
+    const holder = spawn("flock", [at("acme", home, ".lock"), "sh", "-c", "echo held; read line"]);
+    await once(holder.stdout, "data");
+    offer(leaf(1));
+    writeFileSync(at("run/order"), "");
+    await until("the wish", () => certd.status().order.reason !== null);
+    let turns = 0;
+    const timer = setInterval(() => (turns += 1), 1);
+    await until("a report", () => {
+      const { nextAt } = certd.status().order;
+      return turns > 20 && nextAt !== null && Date.parse(nextAt) > Date.now() + skew;
+    });
+    clearInterval(timer);
+    assert.deepEqual(runs(), ["--renew"]);
+    holder.stdin.end("\n");
+    await serves(leaf(1));
+    assert.deepEqual(runs(), ["--renew", "--renew"]);
+  });
+
+  it("puts an order off for seconds while challenges do not arrive, and leaves the CA alone", async () => {
+    const closed = { host: "127.0.0.1", port: await freePort() };
+    const source = { ...acmeSource(`${base}/dir`, root.pem), challengeRoute: closed, httpPort: await freePort() };
+    const certd = start({ source });
+    await until("the way to be seen closed", () => said(/Challenges would not arrive/));
+    await until("another try", () => {
+      const { nextAt } = certd.status().order;
+      return nextAt !== null && Date.parse(nextAt) - Date.now() - skew > 2_000;
+    });
+    assert.ok(Date.parse(certd.status().order.nextAt ?? "") - Date.now() - skew <= 10_000);
+    assert.deepEqual(runs(), []);
+    assert.ok(certd.status().failing.includes("route"));
   });
 
   it("starts where nothing can be written, tells so, knows what is published, and goes on when it can", async () => {

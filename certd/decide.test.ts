@@ -329,6 +329,15 @@ const rows: readonly Row[] = [
   },
   { when: "what is stored is not valid yet", given: { published: placeholder, candidate: refused("not-yet-valid") } },
   {
+    when: "the successor of a due one is not valid yet, because the clock is behind",
+    given: { published: published(leaf("a", 61)), candidate: refused("not-yet-valid") },
+  },
+  {
+    when: "the successor of a due one is not valid yet and lacks a name",
+    given: { published: published(leaf("a", 61)), candidate: refused("not-yet-valid", "name-not-covered") },
+    order: /days left/,
+  },
+  {
     when: "everything from the CA has expired",
     given: { published: published(leaf("a", 100)), candidate: refused("expired") },
     order: /cannot be used/,
@@ -415,6 +424,13 @@ describe("decide", () => {
     assert.equal(urgent(inService(61)), false, "a renewal that is due can wait");
     assert.equal(urgent(inService(76)), true, "one that is overdue cannot");
     assert.equal(urgent(inService(91)), true);
+    const window = (days: number) => ({ start: NOW - 9 * DAY, end: NOW + days * DAY });
+    const suggests = (days: number, name = "a") => ({
+      suggestion: { leaf: leaf(name, 20).sha256, window: window(days), explanationUrl: "" },
+    });
+    assert.equal(urgent({ ...inService(20), ...suggests(1) }), false, "the CA's window is open");
+    assert.equal(urgent({ ...inService(20), ...suggests(-1) }), true, "it has closed: the CA may revoke");
+    assert.equal(urgent({ ...inService(20), ...suggests(-1, "b") }), false, "that of another certificate");
     const staging = { source: "acme", directory: "https://staging.test/dir" } as const;
     assert.equal(urgent({ published: published(leaf("a"), staging) }), true, "staging's is of no use to anybody");
     assert.equal(urgent({ published: published(leaf("a", 1, 90, { names: ["x.test"] })) }), true);

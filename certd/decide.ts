@@ -1,4 +1,4 @@
-// What to do next, as data: stored, published and wanted go in, decisions come out. Pure; main.ts carries them out.
+// What to do next, as data: stored, published and wanted go in, decisions come out. Pure; certd.ts carries them out.
 import { day, duration } from "./journal.ts";
 import {
   PLACEHOLDER_MARGIN,
@@ -261,15 +261,20 @@ function planFor(leaf: LeafFacts, names: readonly string[], latest: Suggestion |
   return { ...renewalPlan(leaf, `${names[0] ?? ""} ${leaf.serial}`, suggestion?.window), suggestion };
 }
 
+/** Whether all that is wrong with a certificate is the time: a new order would not be valid earlier, and time heals it. */
+export function awaitsItsTime(findings: readonly Finding[]): boolean {
+  return findings.length > 0 && findings.every(({ code }) => code === "not-yet-valid");
+}
+
 /** Both are renewed as one, unless only the RSA one is missing, or has been left behind. */
 function rsaReason(o: Observation): OrderReason {
   const { names, rsaKeyType } = o.wanted;
   if (rsaKeyType === undefined || o.candidate.kind === "refused") return {};
   const leaf = reference(o, "rsa");
+  const refused = o.candidate.kind === "usable" ? (o.candidate.rsaRefused ?? []) : [];
+  if (awaitsItsTime(refused)) return {};
   if (leaf === undefined) {
-    const refused = o.candidate.kind === "usable" ? (o.candidate.rsaRefused ?? []) : [];
     if (refused.length === 0) return { why: "no RSA certificate is stored", leaves: "rsa" };
-    if (refused.every(({ code }) => code === "not-yet-valid")) return {};
     const what = refused.map(({ message }) => message).join(" ");
     return { why: `the stored RSA certificate cannot be used: ${what}`, leaves: "rsa" };
   }
@@ -284,11 +289,11 @@ function rsaReason(o: Observation): OrderReason {
 
 function ownReason(o: Observation): OrderReason {
   const leaf = reference(o, "leaf");
+  const findings = o.candidate.kind === "refused" ? o.candidate.findings : [];
+  // Whatever is published: the successor is here, and the clock is wrong.
+  if (awaitsItsTime(findings)) return {};
   if (leaf === undefined) {
-    if (o.candidate.kind !== "refused") return { why: "no certificate is stored" };
-    const { findings } = o.candidate;
-    // A new order would not be valid earlier: the clock is wrong, and time heals it.
-    if (findings.every(({ code }) => code === "not-yet-valid")) return {};
+    if (findings.length === 0) return { why: "no certificate is stored" };
     return { why: `what is stored cannot be used: ${findings.map(({ message }) => message).join(" ")}` };
   }
   const renewal = planFor(leaf, o.wanted.names, o.suggestion);
@@ -301,10 +306,20 @@ function ownReason(o: Observation): OrderReason {
 }
 
 /** Whether an order cannot wait for days. */
-function urgent({ published, wanted: { names, origin, rsaKeyType }, now }: Observation): boolean {
+function urgent(o: Observation): boolean {
+  const { published, now, caNow } = o;
+  const { names, origin, rsaKeyType } = o.wanted;
   // Of another source: staging's, say, which nobody trusts.
   if (published === undefined || !sameOrigin(published.origin, origin)) return true;
   const { leaf, rsa } = published;
+  // A window that has ended: the CA is about to revoke, say.
+  const ended = [o.suggestion, o.rsaSuggestion].some(
+    (suggestion) =>
+      suggestion !== undefined &&
+      [leaf.sha256, rsa?.sha256].includes(suggestion.leaf) &&
+      suggestion.window.end <= caNow,
+  );
+  if (ended) return true;
   return [leaf, ...(rsaKeyType === undefined || rsa === undefined ? [] : [rsa])].some(
     (one) =>
       !valid(one, now) ||

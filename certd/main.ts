@@ -58,6 +58,6 @@ try {
       ? error.message
       : `certd ended: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
   );
-  // The entrypoint does not start certd again with a configuration that it has refused.
+  // The entrypoint waits longer before it starts certd again with a configuration that it has refused.
   process.exit(error instanceof SettingsError ? 78 : 1);
 }

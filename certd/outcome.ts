@@ -1,7 +1,7 @@
 // What an order has brought, read from the store: what lies there counts, not the exit code of acme.sh. Pure.
 import type { RunResult } from "./acme.ts";
 import type { Trouble } from "./causes.ts";
-import type { Candidate } from "./decide.ts";
+import { awaitsItsTime, type Candidate } from "./decide.ts";
 
 /** SHA-256 of the usable leaves in the store; empty where there is none. */
 export interface StoredLeaves {
@@ -25,6 +25,14 @@ export function came(which: keyof StoredLeaves, before: StoredLeaves, after: Sto
 /** The first certificate that was ordered and did not come; `undefined`: every one came. */
 export function missingOf(runs: OrderRuns, before: StoredLeaves, after: StoredLeaves): keyof StoredLeaves | undefined {
   return (["leaf", "rsa"] as const).find((which) => runs[which] !== undefined && !came(which, before, after));
+}
+
+/** Whether it came and is not used only because by this machine's clock its time has not come. */
+export function cameTooEarly(missing: keyof StoredLeaves, runs: OrderRuns, candidate: Candidate): boolean {
+  if (runs[missing]?.ok !== true) return false;
+  return awaitsItsTime(
+    candidate.kind === "refused" ? candidate.findings : candidate.kind === "usable" ? (candidate.rsaRefused ?? []) : [],
+  );
 }
 
 /** Why a certificate did not come. */

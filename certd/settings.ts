@@ -194,7 +194,7 @@ const settings = v.strictObject(
     ),
     /** The HTTPS endpoint, watched so that it comes to have its certificate. */
     https: v.exactOptional(endpoint),
-    /** Generations kept in the volume besides the current one's own, 2 to 20; default 3. */
+    /** How many generations stay in the volume, the newest and in any case the current one; 2 to 20; default 3. */
     keepGenerations: v.optional(whole(2, 20), 3),
     /** MTA-STS (RFC 8461): what the API serves, and by which routes it is reached. */
     mtaSts: v.exactOptional(

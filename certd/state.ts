@@ -60,10 +60,13 @@ const FRESH: CaState = {
 
 export class StateFile {
   private readonly path: string;
+  private readonly written: () => void;
   private state: CaState;
 
-  constructor(path: string) {
+  /** @param written called after each change that reached the disk */
+  constructor(path: string, written: () => void = () => undefined) {
     this.path = path;
+    this.written = written;
     this.state = load(path);
   }
 
@@ -77,6 +80,7 @@ export class StateFile {
     if (JSON.stringify(next) === JSON.stringify(this.state)) return;
     replaceFile(this.path, JSON.stringify(next, undefined, 2) + "\n", 0o600, true);
     this.state = next;
+    this.written();
   }
 }
 
