@@ -1,14 +1,12 @@
 // The Docker command line, at the Docker host of the stack: `docker:host` of its configuration, else the environment's.
 import { spawn, type StdioOptions } from "node:child_process";
 import { exitCodes, UserError } from "./errors.ts";
-import { pulumi, stackOption } from "./pulumi.ts";
+import { stackConfig } from "./pulumi.ts";
 
 /** The environment in which `docker` reaches the stack's Docker host. `stack`: default the selected one. */
 export async function dockerEnvironment(stack: string | undefined): Promise<NodeJS.ProcessEnv> {
-  const config = JSON.parse(await pulumi(["config", "--json", ...stackOption(stack)])) as Readonly<
-    Record<string, { readonly value?: string }>
-  >;
-  return { ...process.env, ...connection((key) => config[`docker:${key}`]?.value) };
+  const config = await stackConfig(stack);
+  return { ...process.env, ...connection((key) => config(`docker:${key}`)) };
 }
 
 /** The Docker provider's settings as the environment that the docker command reads. */

@@ -8,6 +8,7 @@ import { docker, dockerEnvironment } from "./docker.ts";
 import { progress } from "./output.ts";
 import { hasEnded } from "./processes.ts";
 import { pulumi, stackOption } from "./pulumi.ts";
+import { exportedStack, type ExportedStack } from "./state.ts";
 
 /** A lock of Pulumi's file backend. */
 export interface Lock {
@@ -39,17 +40,6 @@ const kinds: Readonly<Record<string, Unrecorded["kind"]>> = {
   "docker:index/network:Network": "network",
 };
 
-/** The part of `pulumi stack export` that this module reads. */
-export interface ExportedStack {
-  readonly deployment: {
-    readonly resources?: readonly { readonly id?: string }[];
-    readonly pending_operations?: readonly {
-      readonly type: string;
-      readonly resource: { readonly type: string; readonly inputs?: Readonly<Record<string, unknown>> };
-    }[];
-  };
-}
-
 /** Whether the engine was interrupted while it made something, and what of that Docker may have. */
 export function unrecordedIn({ deployment }: ExportedStack): { readonly any: boolean; readonly made: Unrecorded[] } {
   const creating = (deployment.pending_operations ?? []).filter(({ type }) => type === "creating");
@@ -68,7 +58,7 @@ export function unrecordedIn({ deployment }: ExportedStack): { readonly any: boo
  */
 export async function clearTheWay(stack: string, said: string): Promise<boolean> {
   if (said.includes("currently locked")) return removeLocks(locksIn(said));
-  const state = JSON.parse(await pulumi(["stack", "export", ...stackOption(stack)])) as ExportedStack;
+  const state = await exportedStack(stack);
   const { any, made } = unrecordedIn(state);
   if (!any) return false;
   const env = await dockerEnvironment(stack);

@@ -51,6 +51,14 @@ export function pulumi(args: readonly string[], input = ""): Promise<string> {
   });
 }
 
+/** The stack's configuration: the text of a key's value; undefined if it is not set or secret. `stack`: default the selected one. */
+export async function stackConfig(stack: string | undefined): Promise<(key: string) => string | undefined> {
+  const values = JSON.parse(await pulumi(["config", "--json", ...stackOption(stack)])) as Readonly<
+    Record<string, { readonly value?: string }>
+  >;
+  return (key) => values[key]?.value;
+}
+
 /** The name of the stack to work on: the one given, else the selected one. */
 export async function stackName(given: string | undefined): Promise<string> {
   return given ?? (await pulumi(["stack", "--show-name"])).trim();

@@ -2,7 +2,9 @@
 // so main.ts imports this module only when one of these commands runs.
 import { createInterface } from "node:readline/promises";
 import { LocalWorkspace, Stack, type EngineEvent, type OutputMap } from "@pulumi/pulumi/automation/index.js";
+import type { DataPolicy } from "../components/data-policy.ts";
 import { stackLimit } from "./certs.ts";
+import { announcement, dataPolicy } from "./data-policy.ts";
 import { exitCodes, UserError, type ExitCode } from "./errors.ts";
 import { clearTheWay } from "./interrupted.ts";
 import { sidecar, type Offer } from "./offer.ts";
@@ -53,14 +55,17 @@ export async function preview(options: UpdateOptions & { readonly diff: boolean 
   return exitCodes.ok;
 }
 
-/** Removes everything that the stack has made, but for the volumes that `vectis:data: keep` names. */
+/** Removes everything that the stack has made, but with `vectis:data: keep` for the volumes with data. */
 export async function destroy(options: UpdateOptions & { readonly yes: boolean }): Promise<ExitCode> {
   const stack = await open(options.stack);
-  if (!options.yes) await confirm(stack.name);
+  const policy = await dataPolicy(stack.name);
+  if (!options.yes) await confirm(stack.name, policy);
   const { json, refresh } = options;
   const { watch, done } = await carryThrough(stack.name, json, (watch) => stack.destroy({ ...watch.options, refresh }));
   if (done === undefined) return watch.failure;
-  result(json, { stack: stack.name, changes: watch.changes }, () => `${stack.name} is destroyed`);
+  result(json, { stack: stack.name, changes: watch.changes }, () =>
+    policy === "keep" ? `${stack.name} is destroyed; its volumes with data stay` : `${stack.name} is destroyed`,
+  );
   return exitCodes.ok;
 }
 
@@ -103,10 +108,10 @@ async function carryThrough<T>(
   }
 }
 
-async function confirm(name: string): Promise<void> {
+async function confirm(name: string, policy: DataPolicy | undefined): Promise<void> {
   if (!process.stdin.isTTY) throw new UserError("destroy asks before it removes anything: confirm with --yes");
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await terminal.question(`This removes the containers and networks of ${name}. Its name confirms: `);
+  const answer = await terminal.question(`${announcement(name, policy)} Its name confirms: `);
   terminal.close();
   if (answer.trim() !== name) throw new UserError("not confirmed: nothing was removed");
 }

@@ -2,6 +2,7 @@
 // Also the small value types that containers are described with.
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
+import { type DataPolicy, holdsData } from "./data-policy.ts";
 
 /** An image built on the Docker host, named by the hash of its content. */
 export interface ImageSpec {
@@ -184,12 +185,9 @@ export function mailContainer(
   );
 }
 
-/** What becomes of a volume's data when the stack is destroyed. */
-export type DataPolicy = "keep" | "delete";
-
 /**
- * A named volume. With `keep` it outlives the stack on the Docker host, and a later update under the same name finds
- * its data again; its labels never replace it.
+ * A named volume. If it holds data, with `keep` it outlives the stack on the Docker host, and a later update under the
+ * same name finds its data again; its labels never replace it.
  */
 export function stateVolume(
   name: string,
@@ -199,6 +197,6 @@ export function stateVolume(
   return new docker.Volume(
     name,
     { name: args.volumeName, labels: ownershipLabels(args.owner) },
-    pulumi.mergeOptions(opts, { retainOnDelete: args.data === "keep", ignoreChanges: ["labels"] }),
+    pulumi.mergeOptions(opts, { retainOnDelete: args.data === "keep" && holdsData(name), ignoreChanges: ["labels"] }),
   );
 }

@@ -1,7 +1,7 @@
 // Dovecot: the mailboxes, IMAP on 993, POP3 on 995, delivery by LMTP, and the passwords of everyone who submits mail.
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import { type DataPolicy, mailContainer, type ServiceArgs, stateVolume } from "./container.ts";
+import { mailContainer, type ServiceArgs, stateVolume } from "./container.ts";
 import { saslFolder } from "./postfix.ts";
 import { dovecotTls, opensslConf, opensslPath, type TlsPolicy } from "./tls-policy.ts";
 
@@ -128,11 +128,11 @@ export class Dovecot extends pulumi.ComponentResource {
 
   constructor(name: string, args: DovecotArgs, opts?: pulumi.ComponentResourceOptions) {
     super("vectis:mail:Dovecot", name, { ...args, mailboxes: pulumi.secret(args.mailboxes) }, opts);
-    const { owner, volumeNames } = args;
-    const volume = (suffix: string, volumeName: string, data: DataPolicy): docker.Volume =>
+    const { owner, data, volumeNames } = args;
+    const volume = (suffix: string, volumeName: string): docker.Volume =>
       stateVolume(`${name}-${suffix}`, { volumeName, owner, data }, { parent: this });
-    const mailboxes = volume("mailboxes", volumeNames.mailboxes, args.data);
-    const sasl = volume("sasl", volumeNames.sasl, "delete");
+    const mailboxes = volume("mailboxes", volumeNames.mailboxes);
+    const sasl = volume("sasl", volumeNames.sasl);
     const container = mailContainer(
       name,
       args,

@@ -5,7 +5,7 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type { Settings as CertdSettings } from "../certd/settings.ts";
 import { TRAEFIK_GROUP } from "../certd/traefik.ts";
-import { type ConfigFile, type DataPolicy, mailContainer, type ServiceArgs, stateVolume } from "./container.ts";
+import { type ConfigFile, mailContainer, type ServiceArgs, stateVolume } from "./container.ts";
 
 export interface MailCertsArgs extends ServiceArgs {
   /** Names of the volumes on the Docker host. */
@@ -53,13 +53,13 @@ export class MailCerts extends pulumi.ComponentResource {
   constructor(name: string, args: MailCertsArgs, opts?: pulumi.ComponentResourceOptions) {
     super("vectis:tls:MailCerts", name, args, opts);
     const { owner, data, volumeNames } = args;
-    const volume = (suffix: string, volumeName: string, policy: DataPolicy): docker.Volume =>
-      stateVolume(`${name}-${suffix}`, { volumeName, owner, data: policy }, { parent: this });
-    const certs = volume("certs", volumeNames.certs, data);
+    const volume = (suffix: string, volumeName: string): docker.Volume =>
+      stateVolume(`${name}-${suffix}`, { volumeName, owner, data }, { parent: this });
+    const certs = volume("certs", volumeNames.certs);
     // Account key, certificate keys: losing it costs a new account and an order against the rate limit.
-    const acmeHome = volume("acme-home", volumeNames.acmeHome, data);
+    const acmeHome = volume("acme-home", volumeNames.acmeHome);
     // Rewritten by certd at every start, so nothing is lost with it.
-    const traefikDynamic = volume("traefik-dynamic", volumeNames.traefikDynamic, "delete");
+    const traefikDynamic = volume("traefik-dynamic", volumeNames.traefikDynamic);
     const secret = (path: string, content: pulumi.Input<string> | undefined): ConfigFile[] =>
       content === undefined ? [] : [{ path, content: pulumi.secret(content), mode: "0600" }];
     const files: ConfigFile[] = [

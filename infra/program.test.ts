@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createHash, generateKeyPairSync } from "node:crypto";
 import { before, test } from "node:test";
 import * as pulumi from "@pulumi/pulumi";
+import { holdsData } from "../components/data-policy.ts";
 
 interface Declared {
   readonly type: string;
@@ -108,6 +109,17 @@ test("the stack is one network, seven volumes, four images and four containers, 
   ]);
   for (const image of names("docker:index/remoteImage:RemoteImage"))
     assert.match(image, /^vectis\/[a-z]+:[0-9a-f]{12}$/);
+});
+
+test("data is what mail, queue, accounts and certificates are in; the socket and the routes are made anew", () => {
+  const names = ofType("docker:index/volume:Volume").map(({ name }) => name);
+  assert.deepEqual(names.filter(holdsData).sort(), [
+    "acme-acme-home",
+    "acme-certs",
+    "dovecot-mailboxes",
+    "postfix-spool",
+    "traefik-acme",
+  ]);
 });
 
 test("no container is privileged, mounts a path of the host, or keeps a capability that it was not given", () => {

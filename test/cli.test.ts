@@ -108,6 +108,21 @@ describe("the vectis command", () => {
     writeFileSync(stackFile(), original);
   });
 
+  it("destroy removes nothing while vectis:data is not what the last update has set", async () => {
+    const before = await site.resources();
+    for (const [configured, recorded] of [
+      ["keep", "delete"],
+      ["delete", "keep"],
+    ] as const) {
+      site.stack.configure({ "vectis:data": configured });
+      const { code, stderr } = await vectis("destroy --yes");
+      assert.equal(code, 2);
+      assert.match(stderr, new RegExp(`^error: vectis:data is ${configured}, but the last update has set ${recorded}`));
+      assert.deepEqual(await site.resources(), before);
+      await succeeds("up --no-verify");
+    }
+  });
+
   it("destroy asks first, then leaves nothing (S21)", async () => {
     const { code, stderr } = await vectis("destroy");
     assert.equal(code, 2);
