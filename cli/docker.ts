@@ -1,5 +1,6 @@
 // The Docker command line, at the Docker host of the stack: `docker:host` of its configuration, else the environment's.
 import { spawn, type StdioOptions } from "node:child_process";
+import { throughCtrlC } from "./ctrl-c.ts";
 import { exitCodes, UserError } from "./errors.ts";
 import { stackConfig } from "./pulumi.ts";
 
@@ -26,7 +27,7 @@ export interface Finished {
 }
 
 /**
- * Runs `docker ARGS` to its end, whatever its exit code.
+ * Runs `docker ARGS` to its end, whatever its exit code. After a Ctrl-C that end is this command's, too.
  * @param stdio where its streams go; what is not piped comes back empty. Default: piped
  */
 export function docker(
@@ -34,20 +35,16 @@ export function docker(
   args: readonly string[],
   stdio: StdioOptions = ["ignore", "pipe", "pipe"],
 ): Promise<Finished> {
-  return new Promise((resolve, reject) => {
-    const child = spawn("docker", [...args], { env, stdio });
-    let [stdout, stderr] = ["", ""];
-    child.stdout?.setEncoding("utf8").on("data", (chunk: string) => (stdout += chunk));
-    child.stderr?.setEncoding("utf8").on("data", (chunk: string) => (stderr += chunk));
-    // Interrupted from the keyboard, docker ends by itself, and its end is this command's too.
-    const wait = (): void => undefined;
-    process.on("SIGINT", wait);
-    child.on("error", (error: NodeJS.ErrnoException) =>
-      reject(error.code === "ENOENT" ? new UserError("the `docker` command is needed, and not on the PATH") : error),
-    );
-    child.on("close", (code) => {
-      process.off("SIGINT", wait);
-      resolve({ code: code ?? exitCodes.notAsExpected, stdout, stderr });
+  const finished = (): Promise<Finished> =>
+    new Promise((resolve, reject) => {
+      const child = spawn("docker", [...args], { env, stdio });
+      let [stdout, stderr] = ["", ""];
+      child.stdout?.setEncoding("utf8").on("data", (chunk: string) => (stdout += chunk));
+      child.stderr?.setEncoding("utf8").on("data", (chunk: string) => (stderr += chunk));
+      child.on("error", (error: NodeJS.ErrnoException) =>
+        reject(error.code === "ENOENT" ? new UserError("the `docker` command is needed, and not on the PATH") : error),
+      );
+      child.on("close", (code) => resolve({ code: code ?? exitCodes.notAsExpected, stdout, stderr }));
     });
-  });
+  return throughCtrlC(finished);
 }

@@ -6,6 +6,8 @@ export const exitCodes = {
   notAsExpected: 1,
   /** Wrong usage or configuration: nothing was tried. */
   usage: 2,
+  /** Ended with Ctrl-C, as shells count it. */
+  cancelled: 130,
 } as const;
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
@@ -17,5 +19,14 @@ export class UserError extends Error {
     super(message, options);
     this.name = "UserError";
     this.exitCode = exitCode;
+  }
+}
+
+/** Ctrl-C. No UserError, after which some go on without what has failed. Shown without a stack trace. */
+export class Cancelled extends Error {
+  readonly exitCode: ExitCode = exitCodes.cancelled;
+  constructor(message = "cancelled") {
+    super(message);
+    this.name = "Cancelled";
   }
 }

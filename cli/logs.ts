@@ -1,6 +1,6 @@
 // `vectis logs`: what a service has said, from the Docker host of the stack.
 import { docker, dockerEnvironment } from "./docker.ts";
-import { exitCodes, UserError, type ExitCode } from "./errors.ts";
+import { Cancelled, exitCodes, UserError, type ExitCode } from "./errors.ts";
 import { stackOutputs, type StackOutputs } from "./stack.ts";
 
 export interface LogsOptions {
@@ -24,6 +24,11 @@ export async function logs(
     ...(tail === undefined ? [] : ["--tail", tail]),
     ...(since === undefined ? [] : ["--since", since]),
   ];
-  const { code } = await docker(env, ["logs", ...args, containers[service]], ["ignore", "inherit", "inherit"]);
-  return code === 0 || (follow && code === 130) ? exitCodes.ok : exitCodes.notAsExpected;
+  try {
+    const { code } = await docker(env, ["logs", ...args, containers[service]], ["ignore", "inherit", "inherit"]);
+    return code === 0 ? exitCodes.ok : exitCodes.notAsExpected;
+  } catch (error) {
+    if (follow && error instanceof Cancelled) return exitCodes.ok;
+    throw error;
+  }
 }

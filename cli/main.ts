@@ -1,7 +1,7 @@
 // The `vectis` command: what can be called, and which options it takes. Each action loads its module when it runs, so that
 // help and quick commands wait for nothing that they do not need.
 import { Argument, Command, CommanderError, InvalidArgumentError } from "commander";
-import { exitCodes, UserError, type ExitCode } from "./errors.ts";
+import { Cancelled, exitCodes, UserError, type ExitCode } from "./errors.ts";
 
 interface Common {
   readonly stack?: string;
@@ -13,7 +13,7 @@ const program = new Command("vectis")
   .option("-s, --stack <name>", "stack to work on (default: the selected one, as with pulumi)")
   .option("--json", "print the result as JSON", false)
   .helpOption("-h, --help", "show help")
-  .addHelpText("after", "\nExit codes: 0 as it should be, 1 not, 2 wrong usage or configuration.")
+  .addHelpText("after", "\nExit codes: 0 as it should be, 1 not, 2 wrong usage or configuration, 130 cancelled.")
   .configureHelp({ showGlobalOptions: true })
   .exitOverride();
 
@@ -175,7 +175,7 @@ try {
 function report(error: unknown): ExitCode {
   // Commander has printed its message, or the help that was asked for.
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
-  if (error instanceof UserError) {
+  if (error instanceof UserError || error instanceof Cancelled) {
     process.stderr.write(`error: ${error.message}\n`);
     return error.exitCode;
   }

@@ -4,6 +4,7 @@ import { createInterface } from "node:readline/promises";
 import { LocalWorkspace, Stack, type EngineEvent, type OutputMap } from "@pulumi/pulumi/automation/index.js";
 import type { DataPolicy } from "../components/data-policy.ts";
 import { stackLimit } from "./certs.ts";
+import { throughCtrlC } from "./ctrl-c.ts";
 import { announcement, dataPolicy } from "./data-policy.ts";
 import { exitCodes, UserError, type ExitCode } from "./errors.ts";
 import { clearTheWay } from "./interrupted.ts";
@@ -46,7 +47,9 @@ export async function up(
 export async function preview(options: UpdateOptions & { readonly diff: boolean }): Promise<ExitCode> {
   const stack = await open(options.stack);
   const watch = new Watch(options.json);
-  const done = await watch.run(() => stack.preview({ ...engineOptions(options, watch), diff: options.diff }));
+  const done = await cancellable(() =>
+    watch.run(() => stack.preview({ ...engineOptions(options, watch), diff: options.diff })),
+  );
   if (done === undefined) return watch.failure;
   if (options.json) result(true, { stack: stack.name, changes: watch.changes, steps: watch.steps }, () => "");
   // What the sidecar is told anew may be a reason to order.
@@ -101,17 +104,28 @@ async function carryThrough<T>(
   json: boolean,
   operation: (watch: Watch) => Promise<T>,
 ): Promise<{ readonly watch: Watch; readonly done: T | undefined }> {
-  for (let turn = 1; ; turn++) {
-    const watch = new Watch(json);
-    const done = await watch.run(() => operation(watch));
-    if (done !== undefined || turn === turns || !(await clearTheWay(stack, watch.said))) return { watch, done };
-  }
+  return cancellable(async (cancelled) => {
+    for (let turn = 1; ; turn++) {
+      const watch = new Watch(json);
+      const done = await watch.run(() => operation(watch));
+      if (done !== undefined || cancelled() || turn === turns || !(await clearTheWay(stack, watch.said)))
+        return { watch, done };
+    }
+  });
 }
+
+/**
+ * Leaves Ctrl-C to the engine, which brings what it has begun to an end and records it; a second one in a row it takes as the
+ * order to end at once.
+ */
+const cancellable = <T>(operation: (cancelled: () => boolean) => Promise<T>): Promise<T> =>
+  throughCtrlC(operation, "cancelled; run it again to go on from what is recorded");
 
 async function confirm(name: string, policy: DataPolicy | undefined): Promise<void> {
   if (!process.stdin.isTTY) throw new UserError("destroy asks before it removes anything: confirm with --yes");
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await terminal.question(`${announcement(name, policy)} Its name confirms: `);
+  // Ctrl-C and Ctrl-D are answers, too.
+  const answer = await terminal.question(`${announcement(name, policy)} Its name confirms: `).catch(() => "");
   terminal.close();
   if (answer.trim() !== name) throw new UserError("not confirmed: nothing was removed");
 }
