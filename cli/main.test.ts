@@ -28,11 +28,21 @@ before(() => {
     case "$*" in
       *"--stack missing"*) echo "error: no stack named 'missing' found" >&2; exit 6 ;;
       "stack output"*) cat "${folder}/outputs.json" ;;
+      "config --json --stack local"*) echo '{}' ;;
+      "config --json --stack context"*) echo '{"docker:context":{"value":"mx","secret":false}}' ;;
       "config --json"*) echo '{"docker:host":{"value":"ssh://root@mx.example.com","secret":false}}' ;;
       *) exit 9 ;;
     esac`,
   );
-  program("docker", `printf 'docker at %s: %s\\n' "$DOCKER_HOST" "$*" >>"${calls}"; echo a line of the log`);
+  program(
+    "docker",
+    `
+    case "$*" in
+      "context inspect"*" mx") echo "unix://${folder}/docker.sock"; exit ;;
+    esac
+    printf 'docker at %s: %s\\n' "$DOCKER_HOST" "$*" >>"${calls}"
+    echo a line of the log`,
+  );
   writeFileSync(join(folder, "outputs.json"), JSON.stringify(outputs));
 });
 after(() => rmSync(folder, { recursive: true }));
@@ -109,7 +119,7 @@ describe("vectis", () => {
     },
     {
       what: "roots that are none",
-      args: ["verify", "--ca", "package.json"],
+      args: ["verify", "-s", "local", "--ca", "package.json"],
       says: /package\.json, which holds no PEM certificate/,
     },
   ];
@@ -123,15 +133,23 @@ describe("vectis", () => {
     });
   }
 
-  it("verify ends with 1 where nothing is as expected, and says so as JSON too, without loading Pulumi", async () => {
-    const { code, stdout } = await vectis("verify", "--json");
-    assert.equal(code, 1);
-    const { hostname, asExpected, rows } = JSON.parse(stdout) as {
-      hostname: string;
-      asExpected: boolean;
-      rows: unknown[];
-    };
-    assert.deepEqual([hostname, asExpected, rows.length], ["mail.example.com", false, 7]);
+  for (const stack of ["local", "context"]) {
+    it(`verify ends with 1 where nothing is as expected, and says so as JSON too, without loading Pulumi: ${stack}`, async () => {
+      const { code, stdout } = await vectis("verify", "--json", "--stack", stack);
+      assert.equal(code, 1);
+      const { hostname, asExpected, rows } = JSON.parse(stdout) as {
+        hostname: string;
+        asExpected: boolean;
+        rows: unknown[];
+      };
+      assert.deepEqual([hostname, asExpected, rows.length], ["mail.example.com", false, 7]);
+    });
+  }
+
+  it("verify says in one line that it cannot look at the loopback of another machine", async () => {
+    const { code, stdout, stderr } = await vectis("verify");
+    assert.deepEqual([code, stdout], [1, ""]);
+    assert.match(stderr, /^error: the ports are published on 127\.0\.0\.1 of ssh:\/\/root@mx\.example\.com, .*\n$/);
   });
 
   it("dns show prints the stack's records as a table, as lines of a zone file and as JSON", async () => {

@@ -1,5 +1,5 @@
 // Asks the Pulumi stack where its services are. The only place in cli/ that knows the shape of the stack's outputs.
-import { UserError } from "./errors.ts";
+import { exitCodes, UserError } from "./errors.ts";
 import type { Address } from "./probe.ts";
 import { pulumi, stackOption } from "./pulumi.ts";
 import { tlsServices, type Target } from "./verdict.ts";
@@ -31,13 +31,18 @@ export async function rawOutputs(stack: string | undefined): Promise<Readonly<Re
   return JSON.parse(text) as Readonly<Record<string, unknown>>;
 }
 
-/** @throws UserError when the outputs are not those of a stack that is up */
-export function parseOutputs(outputs: unknown): StackOutputs {
-  const { hostname, certificateNames, alsoKeyType, endpoints, https, containers, acmeDirectory, internalCa } = record(
-    outputs,
-    "outputs",
-  );
+/**
+ * @param remote the stack's Docker host, if it is another machine than this one
+ * @throws UserError when the outputs are not those of a stack that is up, or its ports cannot be reached from here
+ */
+export function parseOutputs(outputs: unknown, remote?: string): StackOutputs {
+  const all = record(outputs, "outputs");
+  const { hostname, certificateNames, alsoKeyType, endpoints, https, containers, acmeDirectory, internalCa } = all;
   const where = record(endpoints, "endpoints");
+  const reach = ({ host, port }: Address): Address => ({
+    host: remote === undefined ? (loopback[host] ?? host) : remoteHost(host, all, remote),
+    port,
+  });
   const names = record(containers, "containers");
   return {
     hostname: text(hostname, "hostname"),
@@ -48,7 +53,7 @@ export function parseOutputs(outputs: unknown): StackOutputs {
     endpoints: Object.fromEntries(
       [...tlsServices.map(({ key }) => key), ...(where["http"] === undefined ? [] : ["http" as const])].map((key) => [
         key,
-        address(text(where[key], `endpoints.${key}`)),
+        reach(address(text(where[key], `endpoints.${key}`))),
       ]),
     ) as unknown as Target["endpoints"],
     https: https === "shared" ? "shared" : "own",
@@ -63,12 +68,33 @@ export function parseOutputs(outputs: unknown): StackOutputs {
   };
 }
 
-/** "127.0.0.1:10025" or "[::1]:10025"; the unspecified address is reached over loopback. */
-export function address(endpoint: string): Address {
+/** "127.0.0.1:10025" or "[::1]:10025". */
+function address(endpoint: string): Address {
   const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(endpoint) ?? [];
   const host = bracketed ?? plain;
   if (host === undefined || port === undefined) throw new Error(`"${endpoint}" is no HOST:PORT`);
-  return { host: host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host, port: Number(port) };
+  return { host, port: Number(port) };
+}
+
+/** Where this machine reaches its own unspecified addresses. */
+const loopback: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
+
+/** Where ports are reached that another machine publishes on `host`. */
+function remoteHost(host: string, { hostname, dnsRecords }: Record<string, unknown>, remote: string): string {
+  if (host.startsWith("127.") || host === "::1")
+    throw new UserError(
+      `the ports are published on ${host} of ${remote}, where they cannot be looked at from here: ` +
+        "run `vectis verify` there, or bring the stack up with --no-verify",
+      exitCodes.notAsExpected,
+    );
+  if (loopback[host] === undefined) return host;
+  // The address before the name: a resolver may not know yet, or for a while, what this update has put in DNS.
+  const records = (Array.isArray(dnsRecords) ? dnsRecords : []) as readonly Readonly<Record<string, unknown>>[];
+  const type = host === "::" ? "AAAA" : "A";
+  return text(
+    records.find((one) => one["name"] === hostname && one["type"] === type)?.["value"] ?? hostname,
+    "hostname",
+  );
 }
 
 function record(value: unknown, name: string): Record<string, unknown> {

@@ -6,6 +6,7 @@ import type { DataPolicy } from "../components/data-policy.ts";
 import { stackLimit } from "./certs.ts";
 import { throughCtrlC } from "./ctrl-c.ts";
 import { announcement, dataPolicy } from "./data-policy.ts";
+import { remoteDockerHost } from "./docker-host.ts";
 import { exitCodes, UserError, type ExitCode } from "./errors.ts";
 import { clearTheWay } from "./interrupted.ts";
 import { sidecar, type Offer } from "./offer.ts";
@@ -38,8 +39,8 @@ export async function up(
     );
     return exitCodes.ok;
   }
+  const outputs = parseOutputs(plain(done.outputs), await remoteDockerHost(stack.name));
   progress(`looking at the ports of ${stack.name}, for at most ${wait} s`);
-  const outputs = parseOutputs(plain(done.outputs));
   return verifyOutputs(outputs, { ca, wait, json }, await offerOf(stack.name, outputs.containers.acme));
 }
 

@@ -1,10 +1,11 @@
 // `vectis verify`: looks at every port of a running stack from outside and says whether it is as it should be.
 import { setTimeout as delay } from "node:timers/promises";
+import { remoteDockerHost } from "./docker-host.ts";
 import { exitCodes, type ExitCode } from "./errors.ts";
 import type { Offer } from "./offer.ts";
 import { progress, result } from "./output.ts";
 import { chooseRoots } from "./roots.ts";
-import { stackOutputs, type StackOutputs } from "./stack.ts";
+import { parseOutputs, rawOutputs, type StackOutputs } from "./stack.ts";
 import { table } from "./table.ts";
 import { groupBy, inspect, judge, type Target, type Verdict } from "./verdict.ts";
 
@@ -78,7 +79,8 @@ export interface VerifyOptions {
 
 /** Verifies a running stack and prints what was seen. `stack`: default the selected one. */
 export async function verifyStack(stack: string | undefined, options: VerifyOptions): Promise<ExitCode> {
-  return verifyOutputs(await stackOutputs(stack), options);
+  const [outputs, remote] = await Promise.all([rawOutputs(stack), remoteDockerHost(stack)]);
+  return verifyOutputs(parseOutputs(outputs, remote), options);
 }
 
 /** `offer`: see WaitOptions. */
