@@ -29,11 +29,11 @@ export function keysPlan({ tls, keys }: Settings): MailKeysArgs | undefined {
 }
 
 /** Undefined if no TLSA record is wanted. */
-export function danePlan({ name, hostname, keys, dns, resolvers }: Settings): DanePlan | undefined {
+export function danePlan({ name, hostname, keys, tls, dns, resolvers }: Settings): DanePlan | undefined {
   if (dns.dane === "off") return undefined;
   const ttl = Math.min(dns.ttl, longestTtl);
   return {
-    wish: { mailHost: hostname, generation: keys.generation, ttl },
+    wish: { mailHost: hostname, generation: keys.generation, keyType: tls.acme.keyType, ttl },
     question: { mailHost: hostname, resolvers },
     name: tlsaName(hostname),
     ttl,

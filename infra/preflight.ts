@@ -238,7 +238,7 @@ export async function gather(about: Subject, docker: DockerHost, cloudflare: Acc
 }
 
 const keyOf = (served: NonNullable<Facts["served"]>): DaneFacts["served"] =>
-  "unanswered" in served ? served : served.publicKeySha256.toUpperCase();
+  "unanswered" in served ? served : { sha256: served.publicKeySha256.toUpperCase(), type: served.keyType };
 
 /** The TLSA records that the zone holds already; undefined if that is not known. */
 function published({ zoneId, name, mark }: DanePlan, tokens: Facts["tokens"]): DaneFacts["published"] {

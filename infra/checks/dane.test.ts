@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { daneFindings, type DaneFacts, type DaneWish, type PublishedTlsa } from "./dane.ts";
+import { daneFindings, type DaneFacts, type DaneWish, type PublishedTlsa, type ServedKey } from "./dane.ts";
 
 const now = Date.parse("2027-01-10T12:00:00Z");
 const minute = 60_000;
-const wish: DaneWish = { mailHost: "mail.example.com", generation: 2, ttl: 300 };
+const wish: DaneWish = { mailHost: "mail.example.com", generation: 2, keyType: "ec-256", ttl: 300 };
+const key = (sha256: string, type = "ec-256"): ServedKey => ({ sha256, type });
 const tlsa = (generation: number, minutes: number): PublishedTlsa => ({
   generation,
   certificate: `KEY${generation}`,
@@ -14,7 +15,7 @@ const keys = new Map([1, 2, 3].map((generation) => [generation, `KEY${generation
 const settled: DaneFacts = {
   secure: true,
   published: [tlsa(1, 5000), tlsa(2, 5000), tlsa(3, 1)],
-  served: "KEY2",
+  served: key("KEY2"),
   keys,
 };
 
@@ -41,7 +42,7 @@ const cases: readonly Case[] = [
   },
   {
     what: "the first records while another key is served",
-    facts: { published: [], served: "OLD" },
+    facts: { published: [], served: key("OLD") },
     says: [
       /^error vectis:dns\.dane .*nothing matches: port 25 still serves another key than generation 2; update once/,
     ],
@@ -53,18 +54,32 @@ const cases: readonly Case[] = [
   },
   {
     what: "a next key that has been known long enough",
-    facts: { served: "KEY1", published: [tlsa(1, 5000), tlsa(2, 10)] },
+    facts: { served: key("KEY1"), published: [tlsa(1, 5000), tlsa(2, 10)] },
     says: [],
   },
   {
     what: "a next key younger than its TTL and a margin",
-    facts: { served: "KEY1", published: [tlsa(1, 5000), tlsa(2, 9)] },
+    facts: { served: key("KEY1"), published: [tlsa(1, 5000), tlsa(2, 9)] },
     says: [/^error vectis:keys\.generation is 2, whose TLSA record is too young; wait until 2027-01-10T12:01:00Z: /],
   },
   {
     what: "a young record of the key that is in use",
     facts: { published: [tlsa(2, 1), tlsa(3, 1)] },
     says: [],
+  },
+  {
+    what: "another key type while the records name the keys of the old one",
+    wish: { keyType: "ec-384" },
+    facts: {},
+    says: [
+      /^error vectis:tls\.acme\.keyType is ec-384, but the key in use is ec-256: all keys and TLSA records would be replaced at once; set vectis:dns\.dane to off and update, wait for two TTLs, change the type/,
+    ],
+  },
+  {
+    what: "another key type together with a step of the generation",
+    wish: { keyType: "ec-384", generation: 3 },
+    facts: { published: [tlsa(1, 5000), tlsa(2, 5000), tlsa(3, 5000)] },
+    says: [/^error vectis:tls\.acme\.keyType is ec-384/],
   },
   {
     what: "a generation that was skipped",
@@ -75,7 +90,7 @@ const cases: readonly Case[] = [
   {
     what: "a second step before the first is served",
     wish: { generation: 3 },
-    facts: { served: "KEY1", published: [tlsa(1, 5000), tlsa(2, 5000), tlsa(3, 5000)] },
+    facts: { served: key("KEY1"), published: [tlsa(1, 5000), tlsa(2, 5000), tlsa(3, 5000)] },
     says: [/^error vectis:keys\.generation is 3, but port 25 serves a key without a record then: .*wait$/],
   },
   {
@@ -88,6 +103,15 @@ const cases: readonly Case[] = [
     what: "a zone that cannot be listed",
     facts: { published: undefined },
     says: [/^warning vectis:dns\.dane .*cannot be seen from here/],
+  },
+  {
+    what: "another key type where the zone cannot be listed",
+    wish: { keyType: "ec-384" },
+    facts: { published: undefined },
+    says: [
+      /cannot be seen from here/,
+      /^warning vectis:tls\.acme\.keyType is ec-384, but port 25 serves an ec-256 key: if a TLSA record names that one, set/,
+    ],
   },
   {
     what: "a port that cannot be reached, with records that are old enough",

@@ -8,6 +8,8 @@ export interface DaneWish {
   readonly mailHost: string;
   /** Generation that is to be in use. */
   readonly generation: number;
+  /** Type of the stack's keys, for example `ec-256`. */
+  readonly keyType: string;
   /** Seconds that a TLSA record may be cached. */
   readonly ttl: number;
 }
@@ -21,18 +23,29 @@ export interface PublishedTlsa {
   readonly createdAt: number;
 }
 
+/** The key that port 25 serves. */
+export interface ServedKey {
+  /** SHA-256 of the public key, upper-case hex. */
+  readonly sha256: string;
+  /** For example `ec-256`. */
+  readonly type: string;
+}
+
 export interface DaneFacts {
   /** Whether a validating resolver calls the mail host's name secure. */
   readonly secure: boolean | { readonly unanswered: string };
   /** Undefined if the zone could not be listed, or is not the stack's. */
   readonly published: readonly PublishedTlsa[] | undefined;
-  /** SHA-256 of the public key that port 25 serves, upper-case hex. */
-  readonly served: string | { readonly unanswered: string };
+  readonly served: ServedKey | { readonly unanswered: string };
   /** SHA-256 of the stack's keys by generation; undefined at a preview that cannot know them yet. */
   readonly keys: ReadonlyMap<number, string> | undefined;
 }
 
-const key = { dane: "vectis:dns.dane", generation: "vectis:keys.generation" } as const;
+const key = {
+  dane: "vectis:dns.dane",
+  generation: "vectis:keys.generation",
+  type: "vectis:tls.acme.keyType",
+} as const;
 
 /** @param now milliseconds since the epoch */
 export function daneFindings(wish: DaneWish, facts: DaneFacts, now: number): Finding[] {
@@ -45,9 +58,33 @@ function recordFindings(wish: DaneWish, facts: DaneFacts, now: number): Finding[
   const { published } = facts;
   if (published === undefined) {
     const risk = "whether the key in use has a record, and for how long, was not checked";
-    return [warning(key.dane, `is on, and the zone's TLSA records cannot be seen from here: ${risk}`)];
+    return [
+      warning(key.dane, `is on, and the zone's TLSA records cannot be seen from here: ${risk}`),
+      ...unseenTypeFindings(wish, facts),
+    ];
   }
-  return published.length === 0 ? firstFindings(wish, facts) : changeFindings(wish, published, facts, now);
+  if (published.length === 0) return firstFindings(wish, facts);
+  const type = typeFindings(wish, published, facts);
+  return type.length > 0 ? type : changeFindings(wish, published, facts, now);
+}
+
+/** Another type makes every key anew, the one in use too: no step of the generation would lead there. */
+function typeFindings({ keyType }: DaneWish, published: readonly PublishedTlsa[], { served }: DaneFacts): Finding[] {
+  // A key without a record, such as a placeholder's, says nothing of the stack's keys.
+  if ("unanswered" in served || !published.some(({ certificate }) => certificate === served.sha256)) return [];
+  if (served.type === keyType) return [];
+  const what = `is ${keyType}, but the key in use is ${served.type}: all keys and TLSA records would be replaced at once`;
+  return [error(key.type, `${what}; ${otherType}`)];
+}
+
+const otherType =
+  "set vectis:dns.dane to off and update, wait for two TTLs, change the type and update; " +
+  "set vectis:dns.dane to on again when `vectis verify` is content";
+
+function unseenTypeFindings({ keyType }: DaneWish, { served }: DaneFacts): Finding[] {
+  if ("unanswered" in served || served.type === keyType) return [];
+  const what = `is ${keyType}, but port 25 serves an ${served.type} key: if a TLSA record names that one, ${otherType}`;
+  return [warning(key.type, what)];
 }
 
 function unsignedFindings({ mailHost }: DaneWish, { secure }: DaneFacts): Finding[] {
@@ -65,13 +102,14 @@ function unsignedFindings({ mailHost }: DaneWish, { secure }: DaneFacts): Findin
 /** The first records: they must match what is served at that moment. */
 function firstFindings({ generation }: DaneWish, { served, keys }: DaneFacts): Finding[] {
   if (keys === undefined) return [note(key.dane, "is compared with the key on port 25 when the update begins")];
-  if (served === keys.get(generation)) return [];
+  if (keyOf(served) === keys.get(generation)) return [];
   const order = "update once with vectis:dns.dane off, wait until `vectis verify` is content, then turn it on";
   const what =
-    typeof served === "string" ? `port 25 still serves another key than generation ${generation}` : unseen(served);
+    "unanswered" in served ? unseen(served) : `port 25 still serves another key than generation ${generation}`;
   return [error(key.dane, `would publish records that nothing matches: ${what}; ${order}`)];
 }
 
+const keyOf = (served: DaneFacts["served"]): string | undefined => ("unanswered" in served ? undefined : served.sha256);
 const unseen = ({ unanswered }: { readonly unanswered: string }): string => `port 25 shows no key (${unanswered})`;
 
 /** Records are there already: what is served stays among them, and a new key has been known for long enough. */
@@ -89,17 +127,18 @@ function changeFindings(
     return [error(key.generation, `is ${generation}, whose TLSA record was never published: ${choice}`)];
   }
   const kept = keyGenerations(generation).flatMap((step) => of(step.generation) ?? []);
-  if (typeof served === "string" && !kept.some(({ certificate }) => certificate === served)) {
+  const inUse = keyOf(served);
+  if (inUse !== undefined && !kept.some(({ certificate }) => certificate === inUse)) {
     const why = "the certificate for the last change is not served yet, and its record would go";
     return [error(key.generation, `is ${generation}, but port 25 serves a key without a record then: ${why}; wait`)];
   }
-  if (served === current.certificate) return [];
+  if (inUse === current.certificate) return [];
   // A resolver may hold the set without this record for one TTL; another one is the margin.
   const ready = current.createdAt + 2 * ttl * 1000;
   if (now >= ready) {
-    return typeof served === "string"
-      ? []
-      : [warning(key.generation, `was not compared with what is served: ${unseen(served)}`)];
+    return "unanswered" in served
+      ? [warning(key.generation, `was not compared with what is served: ${unseen(served)}`)]
+      : [];
   }
   const when = new Date(ready).toISOString().replace(/\.\d+Z$/, "Z");
   const why = "until then a sender may have cached the records without it";
