@@ -19,6 +19,9 @@ const settled: DaneFacts = {
   keys,
 };
 
+const unnamed =
+  /^warning vectis:dns\.dane is on, but port 25 serves a key that no published record names: .*set vectis:dns\.dane to off/;
+
 interface Case {
   readonly what: string;
   readonly wish?: Partial<DaneWish>;
@@ -92,6 +95,38 @@ const cases: readonly Case[] = [
     wish: { generation: 3 },
     facts: { served: key("KEY1"), published: [tlsa(1, 5000), tlsa(2, 5000), tlsa(3, 5000)] },
     says: [/^error vectis:keys\.generation is 3, but port 25 serves a key without a record then: .*wait$/],
+  },
+  {
+    what: "a key that no record names, a placeholder for example: an update may repair it",
+    facts: { served: key("OTHER") },
+    says: [unnamed],
+  },
+  {
+    what: "a key that no record names, soon after the first records",
+    facts: { served: key("OTHER"), published: [tlsa(2, 1), tlsa(3, 1)] },
+    says: [unnamed],
+  },
+  {
+    what: "a placeholder of another key type",
+    wish: { keyType: "ec-384" },
+    facts: { served: key("OTHER") },
+    says: [unnamed],
+  },
+  {
+    what: "a step to a young record while no record names the key on port 25",
+    facts: { served: key("OTHER"), published: [tlsa(1, 5000), tlsa(2, 9)] },
+    says: [/^error vectis:keys\.generation is 2, whose TLSA record is too young/, unnamed],
+  },
+  {
+    what: "a skipped generation while no record names the key on port 25",
+    wish: { generation: 5 },
+    facts: { served: key("OTHER") },
+    says: [/^error vectis:keys\.generation is 5, whose TLSA record was never published/],
+  },
+  {
+    what: "a port that cannot be reached, soon after the first records",
+    facts: { served: { unanswered: "refused" }, published: [tlsa(2, 1), tlsa(3, 1)] },
+    says: [/^warning vectis:keys\.generation was not compared with what is served/],
   },
   {
     what: "a step back to the key before",

@@ -128,19 +128,36 @@ function changeFindings(
   }
   const kept = keyGenerations(generation).flatMap((step) => of(step.generation) ?? []);
   const inUse = keyOf(served);
-  if (inUse !== undefined && !kept.some(({ certificate }) => certificate === inUse)) {
+  const names = (records: readonly PublishedTlsa[]) => records.some(({ certificate }) => certificate === inUse);
+  if (names(published) && !names(kept)) {
     const why = "the certificate for the last change is not served yet, and its record would go";
     return [error(key.generation, `is ${generation}, but port 25 serves a key without a record then: ${why}; wait`)];
   }
   if (inUse === current.certificate) return [];
-  // A resolver may hold the set without this record for one TTL; another one is the margin.
+  const unnamed = inUse === undefined || names(published) ? [] : [unnamedFinding()];
+  // A resolver may hold the set without this record for one TTL; another one is the margin. With the next one's record
+  // there, the generation was judged already, by the update that made that record.
   const ready = current.createdAt + 2 * ttl * 1000;
-  if (now >= ready) {
+  if (now >= ready || of(generation + 1) !== undefined) {
     return "unanswered" in served
       ? [warning(key.generation, `was not compared with what is served: ${unseen(served)}`)]
-      : [];
+      : unnamed;
   }
   const when = new Date(ready).toISOString().replace(/\.\d+Z$/, "Z");
   const why = "until then a sender may have cached the records without it";
-  return [error(key.generation, `is ${generation}, whose TLSA record is too young; wait until ${when}: ${why}`)];
+  return [
+    error(key.generation, `is ${generation}, whose TLSA record is too young; wait until ${when}: ${why}`),
+    ...unnamed,
+  ];
+}
+
+/** A placeholder after a loss of volumes, for example. No update makes that worse, and one may be what repairs it. */
+function unnamedFinding(): Finding {
+  const effect = "senders that know the records do not deliver";
+  const cause = "`vectis logs acme` says what the certificate for the stack's key waits for";
+  return warning(
+    key.dane,
+    `is on, but port 25 serves a key that no published record names: ${effect}; ${cause}. ` +
+      `If that lasts, set vectis:dns.dane to off: they deliver again one TTL later`,
+  );
 }
