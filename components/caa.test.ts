@@ -55,3 +55,13 @@ test("a wildcard is admitted at its parent by issuewild alone, which binds no ot
     "example.com iodef mailto:admin@example.com",
   ]);
 });
+
+test("the mail host admits the methods of names that may be its aliases, and stands for them then (RFC 8659 section 3)", () => {
+  const orders = [
+    { challenge: "http-01", names: [host] },
+    { challenge: "dns-01", names: ["*.example.com", "imap.example.net"] },
+  ] as const;
+  assert.equal(shown({ orders })[0], `${host} issue ca.example; validationmethods=dns-01,http-01`);
+  const wildcards = [orders[0], { challenge: "dns-01", names: ["*.example.com"] }] as const;
+  assert.equal(shown({ orders: wildcards })[0], `${host} issue ca.example; validationmethods=http-01`);
+});

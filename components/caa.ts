@@ -32,12 +32,15 @@ export interface CaaEntry {
  * wildcard's parent gets `issuewild` alone, which leaves the single names there free. Without an issuer only `iodef` is
  * left: any `issue` would shut out the CA that cannot be named.
  *
- * Names that are a CNAME to the mail host need no record: a CA finds those of the alias's target (RFC 8659 section 3).
+ * Names that are a CNAME to the mail host can have no record: a CA finds those of the alias's target (RFC 8659 section 3).
+ * The host's admit what any single name is ordered by, therefore. Which names those are, the caller knows.
  */
 export function caaEntries(host: string, { issuer, accountUris, orders }: CaaPolicy, reports: string): CaaEntry[] {
   const ordered = orders.flatMap(({ names }) => names.map((name) => name.replace(/^\*\./, "")));
-  const methods = (name: string): ChallengeType[] =>
-    [...new Set(orders.filter(({ names }) => names.includes(name)).map(({ challenge }) => challenge))].sort();
+  const methods = (name: string): ChallengeType[] => {
+    const counts = (ordered: string): boolean => ordered === name || (name === host && !ordered.startsWith("*."));
+    return [...new Set(orders.filter(({ names }) => names.some(counts)).map(({ challenge }) => challenge))].sort();
+  };
   /** One record for each account; which of them is which client's is not known, so each may use every method. */
   const admit = (name: string, tag: string, ca: string, used: readonly ChallengeType[]): CaaEntry[] =>
     (accountUris.length === 0 ? [undefined] : accountUris).map((uri) => ({

@@ -2,7 +2,7 @@
 // The only module that knows configuration keys; it knows nothing of resources.
 import * as v from "valibot";
 import { address, domain, email, text, wholeNumber } from "./config-fields.ts";
-import { dns, dnsContradictions } from "./dns-config.ts";
+import { dns, dnsContradictions, zoneNames } from "./dns-config.ts";
 import { tls } from "./tls-config.ts";
 
 /** Everything that a mistake in the configuration has to say, in one error without a stack trace. */
@@ -197,12 +197,10 @@ function contradictions(settings: Settings, project: string): string[] {
       problems.push(`${key} is ${address}, which an earlier mailbox has already; remove one of them`);
     seen.add(address);
   });
-  const { tls, dns, hostname, domains, publish } = settings;
+  const { tls, dns, hostname, publish } = settings;
   // Beside other providers the challenge only waits for a switch back.
   const challenge = tls.provider === "letsencrypt" ? tls.challenge : undefined;
-  const proven = challenge === "dns-01" ? tls.names.map((name) => name.replace(/^\*\./, "")) : [];
-  const inZones = [...new Set([hostname, ...domains, ...proven])];
-  problems.push(...dnsContradictions(dns, inZones, `${project}:dns`));
+  problems.push(...dnsContradictions(dns, zoneNames(settings), `${project}:dns`));
   if (dns.dane === "on" && tls.provider !== "letsencrypt")
     problems.push(
       `${project}:dns.dane is on, and its records are for keys of the stack, which ${project}:tls.provider ${tls.provider} does not use; ` +

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ConfigError, parseSettings, type Settings } from "./config.ts";
-import { zoneIdOf } from "./dns-config.ts";
+import { isInZones, zoneIdOf, zoneNames } from "./dns-config.ts";
 
 const one = "023e105f4ecef8ad9ca31a8372d0c353";
 const two = "9a7806061c88ada191ed06f989cc3dac";
@@ -48,6 +48,26 @@ test("one zone for all names, or zones by name of which the longest that fits is
   assert.equal(zoneIdOf(several, "imap.mail.example.com"), two);
   assert.equal(zoneIdOf(several, "webmail.example.com"), one);
   assert.equal(zoneIdOf(several, "myexample.com"), undefined);
+});
+
+test("a name is in the stack's zones by their names, or by what all names of the one zone have in common", () => {
+  const held = (dns: object, more: Record<string, unknown> = {}): string[] => {
+    const own = settings({ provider: "cloudflare", ...dns }, more);
+    const { dns: config } = own;
+    assert.ok(config.provider === "cloudflare");
+    const asked = ["mail.example.com", "imap.example.com", "example.com", "mail.example.net", "imap.corp.example.com"];
+    return asked.filter((name) => isInZones(config, zoneNames(own), name));
+  };
+  const below = ["mail.example.com", "imap.example.com", "example.com", "imap.corp.example.com"];
+  assert.deepEqual(held({ zones: { "example.com": one } }), below);
+  assert.deepEqual(held({ zoneId: one }), below);
+  assert.deepEqual(
+    held({ zoneId: one }, { domains: ["mail.example.com"] }),
+    ["mail.example.com"],
+    "nothing more is sure",
+  );
+  const tls = { provider: "letsencrypt", challenge: "dns-01", names: ["*.example.com"] };
+  assert.deepEqual(held({ zoneId: one }, { domains: ["mail.example.com"], tls }), below, "it is proven in that zone");
 });
 
 test("a zone for challenges alone holds no name of the mail host, and its token is somebody's", () => {

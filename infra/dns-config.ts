@@ -125,6 +125,33 @@ export function zoneIdOf(config: Dns & { readonly provider: "cloudflare" }, name
   return within.sort(([a], [b]) => b.length - a.length)[0]?.[1];
 }
 
+/** Names that the stack's zones must hold, the host name first: a challenge in DNS is answered there or led away from there. */
+export function zoneNames({ hostname, domains, tls }: NamesInZones): string[] {
+  const inDns = tls.provider === "letsencrypt" && tls.challenge === "dns-01";
+  return [...new Set([hostname, ...domains, ...(inDns ? tls.names.map((name) => name.replace(/^\*\./, "")) : [])])];
+}
+
+interface NamesInZones {
+  readonly hostname: string;
+  readonly domains: readonly string[];
+  readonly tls: { readonly provider: string; readonly challenge: string; readonly names: readonly string[] };
+}
+
+/**
+ * Whether a zone of the stack's holds `name` for sure. What a single zone (`zoneId`) is called is not configured, but it
+ * holds all of `names`: so it holds what these have in common at their ends, and what is below that.
+ */
+export function isInZones(
+  config: Dns & { readonly provider: "cloudflare" },
+  names: readonly string[],
+  name: string,
+): boolean {
+  if (config.zoneId === undefined) return zoneIdOf(config, name) !== undefined;
+  const [first = ""] = names;
+  const common = Math.min(...names.map((other) => commonLabels(first, other)));
+  return commonLabels(first, name) >= common;
+}
+
 /** What no single value shows. `names` are those that need records, the host name first. */
 export function dnsContradictions(config: Dns, names: readonly string[], key: string): string[] {
   return [...zoneContradictions(config, names, key), ...challengeZoneContradictions(config, names, key)];

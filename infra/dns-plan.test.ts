@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { printed } from "../components/zone-file.ts";
 import { parseSettings } from "./config.ts";
-import { type DnsPlan, dnsPlan } from "./dns-plan.ts";
+import { besideAliases, type DnsPlan, dnsPlan } from "./dns-plan.ts";
 
 const [one, two] = ["023e105f4ecef8ad9ca31a8372d0c353", "9a7806061c88ada191ed06f989cc3dac"];
 
@@ -121,4 +121,35 @@ test("delegated challenges: aliases in the names' zones, and a token for the zon
 test("without a challenge in DNS there is no token for one", () => {
   assert.equal(plan().challengeToken, undefined);
   assert.equal(plan({ challengeToken: "a".repeat(40) }).challengeToken, undefined);
+});
+
+const caaNames = ({ records }: Pick<DnsPlan, "records">): string[] => [
+  ...new Set(records.flatMap(({ type, name }) => (type === "CAA" ? [name] : []))),
+];
+
+test("CAA stands at ordered names in the stack's zones, and at none of somebody else's", () => {
+  const names = ["mail.example.com", "imap.example.com", "mail.customer.net", "mta-sts.example.com"];
+  const tls = { provider: "letsencrypt", names: names.slice(1) };
+  const zones = plan({ tls, dns: { provider: "cloudflare", zones: { "example.com": one } } }, names);
+  assert.deepEqual(caaNames(zones), ["mail.example.com", "imap.example.com"], "mta-sts is an alias of the stack's");
+  assert.deepEqual(zones.zones?.ids, [one]);
+  assert.deepEqual(caaNames(plan({ tls }, names)), ["mail.example.com", "imap.example.com"]);
+});
+
+test("CAA for any other DNS host stands at the mail host and the domains: other names may be aliases there", () => {
+  const names = ["mail.example.com", "imap.example.com", "example.com"];
+  const of = plan({ tls: { provider: "letsencrypt", names: names.slice(1) }, dns: {} }, names);
+  assert.deepEqual(caaNames(of), ["mail.example.com", "example.com"]);
+});
+
+test("an alias gets no CAA, unless other records are wanted at its name, which is an error", () => {
+  const names = ["mail.example.com", "imap.example.com", "pop.example.com", "example.com"];
+  const { records } = plan({ tls: { provider: "letsencrypt", names: names.slice(1) } }, names);
+  const aliases = new Set(["imap.example.com", "example.com"]);
+  const left = besideAliases(records, (name) => aliases.has(name));
+  assert.deepEqual(caaNames({ records: left }), ["mail.example.com", "pop.example.com", "example.com"]);
+  assert.deepEqual(
+    besideAliases(records, () => false),
+    records,
+  );
 });

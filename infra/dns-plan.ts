@@ -9,7 +9,7 @@ import {
   type WantedRecord,
 } from "../components/mail-records.ts";
 import type { Settings } from "./config.ts";
-import { type Dns, zoneIdOf } from "./dns-config.ts";
+import { type Dns, isInZones, zoneIdOf, zoneNames } from "./dns-config.ts";
 import { challengeName, delegatedName } from "../certd/names.ts";
 import { issuance, type Issuance } from "./issuance.ts";
 
@@ -21,6 +21,7 @@ export type ChallengeTokenSource =
   { readonly from: "operator"; readonly value: string } | ({ readonly from: "stack" } & ChallengeTokenArgs);
 
 export interface DnsPlan {
+  /** In the stack's own zones without the CAA records for which `besideAliases` finds no place. */
   readonly records: readonly WantedRecord[];
   /** Mark of the stack's own records. */
   readonly owner: string;
@@ -46,7 +47,7 @@ export function dnsPlan(settings: Settings, certificateNames: readonly string[])
   const reports = (domain: string): string => dns.reports ?? tls.email ?? `postmaster@${domain}`;
   const challenges = delegation(settings, orders);
   const home = domains.find((domain) => `.${hostname}`.endsWith(`.${domain}`)) ?? domains[0] ?? hostname;
-  const records = mailRecords({
+  const all = mailRecords({
     hostname,
     addresses,
     caa: {
@@ -59,6 +60,7 @@ export function dnsPlan(settings: Settings, certificateNames: readonly string[])
     ttl: dns.ttl,
     domains: domains.map((domain) => ({ domain, reports: reports(domain), spf: dns.spf, dmarc: dns.dmarc, mtaSts })),
   });
+  const records = withoutCaa(all, (at) => !takesCaa(settings, all, at));
   const idOf = dns.provider === "none" ? undefined : zoneIn(dns);
   return {
     records,
@@ -70,6 +72,33 @@ export function dnsPlan(settings: Settings, certificateNames: readonly string[])
     mtaStsPolicy: mtaSts === undefined ? undefined : mtaStsPolicy(mtaSts, hostname),
     mtaStsHosts: mtaSts === undefined ? [] : domains.map(mtaStsHost),
   };
+}
+
+/**
+ * Whether CAA records may be put at an ordered name. Of a name in somebody else's zone, and of one that nobody here knows
+ * not to be an alias, the records are not this stack's business: a CA finds those of the target, or of the domain above.
+ */
+function takesCaa(settings: Settings, records: readonly WantedRecord[], name: string): boolean {
+  const { dns, hostname, domains } = settings;
+  if (records.some((record) => record.type === "CNAME" && record.name === name)) return false;
+  // What MX records name, and what has one, is no alias.
+  if (dns.provider === "none") return name === hostname || domains.includes(name);
+  return isInZones(dns, zoneNames(settings), name);
+}
+
+const withoutCaa = (records: readonly WantedRecord[], leavesOut: (name: string) => boolean): WantedRecord[] =>
+  records.filter(({ type, name }) => type !== "CAA" || !leavesOut(name));
+
+/** Names at which the stack wants CAA records and nothing else: they may be aliases. */
+export function caaOnlyNames(records: readonly WantedRecord[]): string[] {
+  const others = new Set(records.flatMap(({ type, name }) => (type === "CAA" ? [] : [name])));
+  return [...new Set(records.map(({ name }) => name))].filter((name) => !others.has(name));
+}
+
+/** The records without CAA at names that turned out to be aliases, and want nothing else. */
+export function besideAliases(records: readonly WantedRecord[], isAlias: (name: string) => boolean): WantedRecord[] {
+  const aliases = new Set(caaOnlyNames(records).filter(isAlias));
+  return withoutCaa(records, (name) => aliases.has(name));
 }
 
 /** @throws Error for a name that the configuration's check let through without a zone */

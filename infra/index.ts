@@ -20,7 +20,7 @@ import { access } from "./facts/cloudflare.ts";
 import { type ChallengeTokenSource, dnsPlan, recordsName } from "./dns-plan.ts";
 import { dockerHost } from "./facts/docker.ts";
 import { imageSpecs, type ServiceName } from "./images.ts";
-import { gather, judge, subject } from "./preflight.ts";
+import { gather, judge, recordsToMake, subject } from "./preflight.ts";
 import { topology } from "./topology.ts";
 
 // The SDK takes a stack trace for each of its promises, and maps it back through source maps that this program has none of:
@@ -49,6 +49,8 @@ bundle();
 const images = imageSpecs(settings.images);
 const findings = judge(checked, await facts);
 for (const { level, text } of orRunError(() => messages(findings))) await pulumi.log[level](text);
+
+const records = checked.zones === undefined ? dns.records : recordsToMake(checked.zones, await facts);
 
 const keysArgs = keysPlan(settings);
 const mailKeys = keysArgs && new MailKeys("mail-key", keysArgs);
@@ -81,7 +83,7 @@ const common = (service: ServiceName) => ({
 });
 
 if (dns.zones !== undefined) {
-  new MailRecords(recordsName, { records: dns.records, owner: dns.owner, zoneId: dns.zones.idOf });
+  new MailRecords(recordsName, { records, owner: dns.owner, zoneId: dns.zones.idOf });
 }
 
 if (mailKeys && dane?.zoneId !== undefined) {
@@ -141,8 +143,8 @@ export default {
   certificateNames: plan.certificateNames,
   /** Key type of the second certificate of the mail ports. */
   ...(acme.alsoKeyType === undefined ? {} : { alsoKeyType: acme.alsoKeyType }),
-  dnsRecords: tlsa.apply((more) => printed([...dns.records, ...more])),
-  dnsZone: tlsa.apply((more) => zoneFile([...dns.records, ...more])),
+  dnsRecords: tlsa.apply((more) => printed([...records, ...more])),
+  dnsZone: tlsa.apply((more) => zoneFile([...records, ...more])),
   /** Whether 443 has a certificate of its own or shares that of the mail ports. */
   https: plan.traefik.certificate,
   /** Root of the stack's own CA, for the trust stores of clients. */

@@ -12,7 +12,7 @@ import { parseSettings, type Settings } from "./config.ts";
 import { dnsPlan } from "./dns-plan.ts";
 import type { Access } from "./facts/cloudflare.ts";
 import type { DockerHost } from "./facts/docker.ts";
-import { gather, judge, subject, type Facts, type Subject } from "./preflight.ts";
+import { gather, judge, recordsToMake, subject, type Facts, type Subject } from "./preflight.ts";
 import { topology } from "./topology.ts";
 
 const config = {
@@ -71,12 +71,15 @@ describe("subject", () => {
 
 describe("a stack with zones at Cloudflare", () => {
   const zoneId = "023e105f4ecef8ad9ca31a8372d0c353";
-  const own = parseSettings({
+  const rawOwn = {
     ...config,
     "vectis:domains": '["example.com"]',
     "vectis:dns": JSON.stringify({ provider: "cloudflare", zoneId }),
-    "vectis:tls": '{"provider":"letsencrypt","challenge":"dns-01","names":["*.example.com"]}',
     "vectis:addresses": '["192.0.2.25"]',
+  };
+  const own = parseSettings({
+    ...rawOwn,
+    "vectis:tls": '{"provider":"letsencrypt","challenge":"dns-01","names":["*.example.com"]}',
     "vectis:challengeToken": "a-token-of-twenty-characters",
   });
 
@@ -137,6 +140,27 @@ describe("a stack with zones at Cloudflare", () => {
     const listed = { status, zones: { [zoneId]: { zone, records: { is: "result", result: [spf] } } } } as const;
     const facts: Facts = { ...nothing, tokens: { "cloudflare:apiToken": listed } };
     assert.deepEqual(keys(judge(checked, facts)), ["error vectis:dns.spf"]);
+  });
+
+  it("has no CAA made at an alias: by the zone's records, else by DNS", () => {
+    const tls = JSON.stringify({ provider: "letsencrypt", names: ["imap.example.com"] });
+    const checked = subjectOf(parseSettings({ ...rawOwn, "vectis:tls": tls }), { ...noAccess, token: "t" });
+    const made = (facts: Partial<Facts>): boolean => {
+      assert.ok(checked.zones);
+      return recordsToMake(checked.zones, { ...nothing, ...facts }).some(({ name }) => name === "imap.example.com");
+    };
+    const alias = { zoneId, id: "1", name: "imap.example.com", type: "CNAME", content: "mail.example.com" };
+    const listing = (...result: (typeof alias)[]): Facts["tokens"] => {
+      const zone = { is: "result", result: { name: "example.com" } } as const;
+      const status = { is: "result", result: { status: "active" } } as const;
+      return { "cloudflare:apiToken": { status, zones: { [zoneId]: { zone, records: { is: "result", result } } } } };
+    };
+    const dns = { ...nothing.dns, CNAME: { "imap.example.com": ["mail.example.com"] } };
+    assert.ok(made({}), "nothing is known");
+    assert.ok(made({ tokens: listing(), dns }), "the zone knows better");
+    assert.ok(!made({ tokens: listing(alias) }));
+    assert.ok(!made({ dns }));
+    assert.deepEqual(keys(judge(checked, { ...nothing, tokens: listing(alias) })), []);
   });
 
   it("hears of an API that does not answer, once for each token", async () => {

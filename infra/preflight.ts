@@ -17,16 +17,16 @@ import { nameFindings } from "./checks/names.ts";
 import { containerFindings } from "./checks/containers.ts";
 import { portFindings, type WantedPort } from "./checks/ports.ts";
 import { globalKeyNote, missingToken, tokenFindings, type TokenUse } from "./checks/token.ts";
-import { zoneFindings, type WantedRecords, type ZoneRecord } from "./checks/zone.ts";
+import { isAlias, zoneFindings, type WantedRecords, type ZoneRecord } from "./checks/zone.ts";
 import type { LeafFacts } from "../certd/validate.ts";
-import { mtaStsId } from "../components/mail-records.ts";
+import { mtaStsId, type WantedRecord } from "../components/mail-records.ts";
 import type { Settings } from "./config.ts";
 import { zoneIdOf } from "./dns-config.ts";
-import type { DnsPlan } from "./dns-plan.ts";
+import { besideAliases, caaOnlyNames, type DnsPlan } from "./dns-plan.ts";
 import { tokenFacts, type Access, type TokenFacts, type TokenQuestion } from "./facts/cloudflare.ts";
 import type { DanePlan } from "./dane-plan.ts";
 import { publishedTlsa, zoneIsSecure } from "./facts/dane.ts";
-import { dnsFacts, type DnsFacts, type DnsQuestions } from "./facts/dns.ts";
+import { dnsFacts, recordsOf, type DnsFacts, type DnsQuestions } from "./facts/dns.ts";
 import { portFacts, type DockerHost, type PortFacts } from "./facts/docker.ts";
 import { customFacts, type CustomFacts } from "./facts/files.ts";
 import { servedLeaf, smtpQuestion, type SmtpQuestion } from "./facts/smtp.ts";
@@ -199,7 +199,10 @@ function hostsOf({ hostname, extraNames, acme }: Subject): string[] {
 }
 
 function questions(about: Subject): DnsQuestions {
-  if (about.records === "own") return { hosts: [], certificateNames: [], aliases: [], domains: [] };
+  if (about.records === "own") {
+    const aliases = caaOnlyNames(about.zones?.records ?? []).filter((name) => name !== about.hostname);
+    return { hosts: [], certificateNames: [], aliases, domains: [] };
+  }
   return {
     hosts: hostsOf(about),
     aliases: about.challenges?.names ?? [],
@@ -246,9 +249,19 @@ function published({ zoneId, name, mark }: DanePlan, tokens: Facts["tokens"]): D
   return records?.is === "result" ? publishedTlsa(records.result, name, mark) : undefined;
 }
 
+/** The stack's records in its own zones: no CAA where the zones, or DNS if they were not listed, have an alias. */
+export function recordsToMake({ records, mailHost }: WantedRecords, facts: Facts): WantedRecord[] {
+  const existing = zoneRecords(facts);
+  const leads = (name: string): boolean =>
+    existing === undefined ? recordsOf(facts.dns.CNAME[name]).length > 0 : isAlias(name, existing);
+  // An alias there is an error.
+  return besideAliases(records, (name) => name !== mailHost && leads(name));
+}
+
 /** Everything that is wrong. Pure. */
 export function judge(about: Subject, facts: Facts): Finding[] {
-  const { acme, custom, zones } = about;
+  const { acme, custom } = about;
+  const zones = about.zones && { ...about.zones, records: recordsToMake(about.zones, facts) };
   const { dns } = facts;
   return [
     ...remoteFindings(about, facts.docker),

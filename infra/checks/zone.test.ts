@@ -4,7 +4,7 @@ import { mailRecords, recordOwner, recordResourceName, type WantedRecord } from 
 import { recordInputs } from "../../components/records.ts";
 import type { Issuance } from "../issuance.ts";
 import type { Finding } from "./finding.ts";
-import { type WantedRecords, zoneFindings, type ZoneRecord } from "./zone.ts";
+import { isAlias, type WantedRecords, zoneFindings, type ZoneRecord } from "./zone.ts";
 
 const zoneId = "023e105f4ecef8ad9ca31a8372d0c353";
 const owner = recordOwner("mx1");
@@ -248,4 +248,46 @@ test("another MX is told of where the MTA-STS policy makes senders refuse it", (
     [["warning", "vectis:dns.mtaSts"]],
   );
   assert.deepEqual(judged(wanted({ enforcesMx: false }), [other]), []);
+});
+
+test("an alias at a name that gets CAA alone is to be replaced, not deleted: the CA looks for the name", () => {
+  const caa = { flags: 0, tag: "issue", value: "ca.example" };
+  const more = { key: "caa-imap", name: "imap.example.com", ttl: 300, type: "CAA", caa } as const;
+  const about = wanted({ records: [...wanted().records, more] });
+  const findings = judged(about, [foreign("CNAME", "imap.example.com", "mail.example.com")]);
+  assert.deepEqual(
+    findings.map(({ severity, key }) => [severity, key]),
+    [["error", "vectis:tls.names"]],
+  );
+  assert.match(findings[0]?.problem ?? "", /replace it by A and AAAA records, or leave the name out$/);
+});
+
+test("a name stands for another as an alias, or by a wildcard that a record of its own would put out", () => {
+  const imap = "imap.example.com";
+  const wildcard = foreign("A", "*.example.com", "192.0.2.25");
+  assert.ok(!isAlias(imap, []));
+  assert.ok(!isAlias(imap, [foreign("A", imap, "192.0.2.25")]));
+  assert.ok(isAlias(imap, [foreign("CNAME", "IMAP.example.com", "mail.example.com")]));
+  assert.ok(isAlias(imap, [wildcard]));
+  assert.ok(isAlias(imap, [wildcard, foreign("CAA", imap, '0 issuewild ";"', { comment: owner })]), "that one goes");
+  assert.ok(!isAlias(imap, [wildcard, foreign("AAAA", imap, "2001:db8::25")]));
+  assert.ok(!isAlias(imap, [foreign("MX", "*.example.com", "mail.example.com")]));
+  assert.ok(!isAlias("example.com", [wildcard]));
+});
+
+test("CAA of an alias is that of its target (RFC 8659 section 3)", () => {
+  const names = ["mail.example.com", "imap.example.com"];
+  const order = { client: "acme.sh", names, challenge: "http-01", challengeKey: "vectis:tls.challenge" } as const;
+  const about = wanted({ issuance: { ...issuance, orders: [order] } });
+  const shutOut = foreign("CAA", "example.com", '0 issue "other.example"');
+  const refused = (...existing: ZoneRecord[]): string[] =>
+    judged(about, [shutOut, ...existing]).map(({ problem }) => /for (\S+);/.exec(problem)?.[1] ?? problem);
+  assert.deepEqual(refused(), ["imap.example.com"]);
+  assert.deepEqual(refused(foreign("CNAME", "imap.example.com", "mail.example.com")), []);
+  assert.deepEqual(refused(foreign("CNAME", "*.example.com", "mail.example.com")), []);
+  const [there, back] = [
+    foreign("CNAME", "imap.example.com", "pop.example.com"),
+    foreign("CNAME", "pop.example.com", "imap.example.com"),
+  ];
+  assert.deepEqual(refused(there, back), ["imap.example.com"], "a loop ends");
 });

@@ -57,6 +57,23 @@ export function importCommand(stack: string, resourceName: string, { zoneId, id 
 }
 
 /**
+ * Whether a name stands for another by what its zone holds: as an alias, or by a wildcard's addresses, which a record of
+ * its own would take from it (RFC 4592 section 2.2.1).
+ */
+export function isAlias(name: string, existing: readonly ZoneRecord[]): boolean {
+  const at = existing.filter((record) => plain(record.name) === name && record.type !== "CAA");
+  if (at.length > 0) return at.some(({ type }) => type === "CNAME");
+  const wildcards = new Set(wildcardsOf(name));
+  return existing.some((record) => wildcards.has(plain(record.name)) && ["A", "AAAA", "CNAME"].includes(record.type));
+}
+
+/** The wildcards that may answer for a name without records, the nearest first. */
+const wildcardsOf = (name: string): string[] =>
+  climb(name)
+    .slice(1)
+    .map((parent) => `*.${parent}`);
+
+/**
  * All that speaks against an update. An identical record is a warning only: after its import it stays unmarked until the
  * next update.
  */
@@ -112,6 +129,10 @@ function conflict(
   const types = new Set(wanted.map(({ type }) => type));
   const isAddress = record.type === "A" || record.type === "AAAA";
   const foreign = `${shown(record)}, which is not this stack's`;
+  if (record.type === "CNAME" && name !== mailHost && wanted.every(({ type }) => type === "CAA")) {
+    const choice = "replace it by A and AAAA records, or leave the name out";
+    return [error("vectis:tls.names", `needs the name of ${foreign}, for CAA records; ${choice}`)];
+  }
   if (record.type === "CNAME") {
     const why =
       name === mailHost
@@ -161,10 +182,11 @@ function sameKind(text: string, record: ZoneRecord): (typeof kinds)[string] | un
 /** CAA as it will be after the update: what is wanted, and what others have put there. */
 function forbidden({ issuance, records, owner }: WantedRecords, existing: readonly ZoneRecord[]): Finding[] {
   if (issuance?.issuer === undefined) return [];
+  const others = existing.filter(({ comment }) => comment !== owner);
   const entries = [
     ...records.flatMap((record) => (record.type === "CAA" ? [{ name: record.name, caa: record.caa }] : [])),
-    ...existing.flatMap((record) => {
-      const caa = record.type === "CAA" && record.comment !== owner ? caaOf(record) : undefined;
+    ...others.flatMap((record) => {
+      const caa = record.type === "CAA" ? caaOf(record) : undefined;
       return caa === undefined ? [] : [{ name: plain(record.name), caa }];
     }),
   ];
@@ -173,7 +195,19 @@ function forbidden({ issuance, records, owner }: WantedRecords, existing: readon
     entries
       .filter((entry) => entry.name === name)
       .map(({ caa }) => ({ critical: caa.flags >= 128, tag: caa.tag.toLowerCase(), value: caa.value }));
-  const CAA = Object.fromEntries(names.map((name) => [name, at(name)]));
+  const targets = new Map([
+    ...others.flatMap(({ type, name, content }) => (type === "CNAME" ? [[plain(name), plain(content)] as const] : [])),
+    ...records.flatMap((record) => (record.type === "CNAME" ? [[record.name, record.target] as const] : [])),
+  ]);
+  const known = new Set([...others, ...records].map(({ name }) => plain(name)));
+  const targetOf = (name: string): string | undefined =>
+    [name, ...(known.has(name) ? [] : wildcardsOf(name))].flatMap((at) => targets.get(at) ?? [])[0];
+  /** As a resolver answers: with the records of an alias's target (RFC 8659 section 3). */
+  const answer = (name: string, passed: readonly string[] = []): CaaRecord[] => {
+    const target = at(name).length > 0 || passed.includes(name) ? undefined : targetOf(name);
+    return target === undefined ? at(name) : answer(target, [...passed, name]);
+  };
+  const CAA = Object.fromEntries(names.map((name) => [name, answer(name)]));
   return caaFindings({ A: {}, AAAA: {}, CNAME: {}, MX: {}, TXT: {}, CAA }, issuance.issuer, issuance.orders);
 }
 
