@@ -40,6 +40,7 @@ test("one host and one domain: every record, as a zone file has it", () => {
   const wanted: readonly [line: string, source: string][] = [
     ["mail.example.com. 300 IN A 192.0.2.25", "RFC 5321 section 5.1"],
     ["mail.example.com. 300 IN AAAA 2001:db8::25", "RFC 5321 section 5.2"],
+    ['mail.example.com. 300 IN TXT "v=spf1 a -all"', "RFC 7208 sections 2.4 and 10.1.3: bounces"],
     [
       'mail.example.com. 300 IN CAA 0 issue "letsencrypt.org; validationmethods=http-01"',
       "RFC 8659 section 4.2, RFC 8657 section 4",
@@ -66,6 +67,11 @@ test("without addresses the host's A and AAAA records are left to somebody else"
   assert.deepEqual(lines({ addresses: [] }, / IN A/), []);
 });
 
+test("a mail host that is a domain itself has that domain's SPF record alone (RFC 7208 section 3.2)", () => {
+  const domains = [{ ...example, domain: "mail.example.com" }];
+  assert.deepEqual(lines({ domains }, /spf1/), ['mail.example.com. 300 IN TXT "v=spf1 mx -all"']);
+});
+
 test("several domains share the host's records and have their own for the rest", () => {
   const domains = ["example.com", "example.net"].map((domain) => ({ ...example, domain }));
   assert.deepEqual(lines({ domains }, / IN (MX|A|CNAME) /), [
@@ -90,6 +96,7 @@ test("a domain agrees to get another's DMARC reports only where it is this stack
 test("SPF, DMARC, MTA-STS and the time to live follow the configuration", () => {
   const domains = [{ ...example, spf: "v=spf1 a:out.example.com -all", dmarc: "reject", mtaSts: undefined }] as const;
   assert.deepEqual(lines({ domains, ttl: 3600 }, /TXT|mta-sts/), [
+    'mail.example.com. 3600 IN TXT "v=spf1 a -all"',
     'example.com. 3600 IN TXT "v=spf1 a:out.example.com -all"',
     '_dmarc.example.com. 3600 IN TXT "v=DMARC1; p=reject; rua=mailto:admin@example.com"',
     '_smtp._tls.example.com. 3600 IN TXT "v=TLSRPTv1; rua=mailto:admin@example.com"',

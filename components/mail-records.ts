@@ -107,7 +107,8 @@ export function mailRecords(model: MailDns): WantedRecord[] {
   return [...hostRecords(model), ...model.domains.flatMap((domain) => domainRecords(model, domain))];
 }
 
-function hostRecords({ hostname: name, addresses, caa: policy, challenges, reports, ttl }: MailDns): WantedRecord[] {
+function hostRecords(model: MailDns): WantedRecord[] {
+  const { hostname: name, addresses, caa: policy, challenges, domains, reports, ttl } = model;
   const hosts = addresses.map((address): WantedRecord => {
     const type = address.includes(":") ? "AAAA" : "A";
     // The address is part of the key: as an update in place, a move within the list would meet its own old record.
@@ -128,8 +129,25 @@ function hostRecords({ hostname: name, addresses, caa: policy, challenges, repor
     type: "CNAME",
     target: challenges?.target ?? "",
   }));
-  return [...hosts, ...caa, ...delegated];
+  return [
+    ...hosts,
+    ...(domains.some(({ domain }) => domain === name) ? [] : [hostSpf(name, ttl)]),
+    ...caa,
+    ...delegated,
+  ];
 }
+
+/**
+ * Bounces have no sender: they are judged by the name in EHLO (RFC 7208 sections 2.4 and 10.1.3), which is the domain of
+ * their From too. Without a record there they fail the DMARC policy of the domain above.
+ */
+const hostSpf = (name: string, ttl: number): WantedRecord => ({
+  key: `txt-${name}-spf`,
+  name,
+  ttl,
+  type: "TXT",
+  text: "v=spf1 a -all",
+});
 
 function domainRecords({ hostname, domains, ttl }: MailDns, model: MailDomain): WantedRecord[] {
   const { domain, reports, mtaSts } = model;

@@ -199,6 +199,21 @@ test("what would break mail or certificates is an error with the key to change",
   }
 });
 
+test("SPF of the mail host's own name is one record at most, as a domain's is", () => {
+  const [finding, ...more] = find(foreign("TXT", "mail.example.com", '"v=spf1 ip4:192.0.2.1 -all"'));
+  assert.deepEqual([finding?.severity, finding?.key, more], ["error", "vectis:dns.spf", []]);
+  assert.match(finding?.problem ?? "", /^makes a record beside mail\.example\.com TXT .*one SPF record at most/);
+});
+
+test("a mail host with a wildcard's address needs its addresses listed: its own records would take that away", () => {
+  const wildcard = foreign("A", "*.example.com", "192.0.2.25");
+  const [finding, ...more] = judged(wanted({}, []), [wildcard]);
+  assert.deepEqual([finding?.severity, finding?.key, more], ["error", "vectis:addresses", []]);
+  assert.match(finding?.problem ?? "", /^is empty, and mail\.example\.com has its address by \*\.example\.com A 192/);
+  assert.deepEqual(judged(wanted(), [wildcard]), []);
+  assert.deepEqual(judged(wanted({}, []), [wildcard, foreign("A", "mail.example.com", "192.0.2.25")]), []);
+});
+
 test("a mail host behind the proxy is named, whosever its records are", () => {
   const proxied = foreign("A", "mail.example.com", "192.0.2.25", { proxied: true });
   const others = judged(wanted({}, []), [proxied]);

@@ -62,9 +62,7 @@ export function importCommand(stack: string, resourceName: string, { zoneId, id 
  */
 export function isAlias(name: string, existing: readonly ZoneRecord[]): boolean {
   const at = existing.filter((record) => plain(record.name) === name && record.type !== "CAA");
-  if (at.length > 0) return at.some(({ type }) => type === "CNAME");
-  const wildcards = new Set(wildcardsOf(name));
-  return existing.some((record) => wildcards.has(plain(record.name)) && ["A", "AAAA", "CNAME"].includes(record.type));
+  return at.length > 0 ? at.some(({ type }) => type === "CNAME") : wildcardFor(name, existing) !== undefined;
 }
 
 /** The wildcards that may answer for a name without records, the nearest first. */
@@ -72,6 +70,12 @@ const wildcardsOf = (name: string): string[] =>
   climb(name)
     .slice(1)
     .map((parent) => `*.${parent}`);
+
+/** The one that leads a name without records to an address. */
+const wildcardFor = (name: string, existing: readonly ZoneRecord[]): ZoneRecord | undefined =>
+  wildcardsOf(name)
+    .flatMap((wildcard) => existing.filter((record) => plain(record.name) === wildcard))
+    .find(({ type }) => ["A", "AAAA", "CNAME"].includes(type));
 
 /**
  * All that speaks against an update. An identical record is a warning only: after its import it stays unmarked until the
@@ -81,6 +85,7 @@ export function zoneFindings(wanted: WantedRecords, existing: readonly ZoneRecor
   const at = byName(existing);
   return [
     ...[...byName(wanted.records)].flatMap(([name, records]) => atName(wanted, name, records, at.get(name) ?? [])),
+    ...putOut(wanted, existing),
     ...forbidden(wanted, existing),
   ];
 }
@@ -114,6 +119,16 @@ function atName(
       ),
     ];
   });
+}
+
+/** A mail host that has its addresses by a wildcard alone: the first record at its name would take them away. */
+function putOut({ mailHost, records }: WantedRecords, existing: readonly ZoneRecord[]): Finding[] {
+  const listed = records.some(({ name, type }) => name === mailHost && (type === "A" || type === "AAAA"));
+  const wildcard = wildcardFor(mailHost, existing);
+  if (listed || wildcard === undefined || byName(existing).has(mailHost)) return [];
+  const what = `is empty, and ${mailHost} has its address by ${shown(wildcard)} alone`;
+  const why = "the stack's records at the name end that (RFC 4592 section 2.2.1)";
+  return [error("vectis:addresses", `${what}: ${why}; list the addresses of the mail host`)];
 }
 
 const turnedOn = (record: ZoneRecord): Finding =>
