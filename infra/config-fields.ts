@@ -23,6 +23,19 @@ export const email = v.pipe(
   v.email("must be an e-mail address, for example admin@example.com"),
 );
 
+/**
+ * An address to log in with. Dovecot makes a login name lower-case before it looks for it, takes these characters alone
+ * (auth_username_chars), and what follows a "+" is no part of the mailbox's name in a delivery (recipient_delimiter).
+ */
+export const mailboxAddress = v.pipe(
+  text("alice@example.com"),
+  v.email("must be an e-mail address, for example alice@example.com"),
+  v.regex(
+    /^[a-z0-9._@-]*$/,
+    'must be of a-z in lower case, 0-9, ".", "_" and "-", or nobody could log in to it; for example alice@example.com',
+  ),
+);
+
 /** A whole number; `pulumi config set` without a type writes text, which counts as well. */
 export const wholeNumber = (low: number, high: number, good: number) => {
   const problem = `must be a whole number from ${low} to ${high}, for example ${good}`;

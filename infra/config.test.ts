@@ -88,6 +88,17 @@ test("without any configuration the message names what is required", () => {
   );
 });
 
+test("a mailbox is refused that Dovecot would let nobody log in to", () => {
+  const found = (address: string): readonly string[] =>
+    problems({ ...good, "vectis:mailboxes": JSON.stringify([{ address, passwordHash: "{SHA512-CRYPT}$6$s$h" }]) });
+  for (const address of ["alice@example.com", "a.b-c_d.1@example.com"]) assert.deepEqual(found(address), [], address);
+  for (const address of ["Alice@example.com", "alice+spam@example.com", "alice@Example.com"]) {
+    const [problem, ...more] = found(address);
+    assert.match(problem ?? "", /^vectis:mailboxes\.0\.address must be of a-z in lower case.*for example alice@/);
+    assert.deepEqual(more, []);
+  }
+});
+
 test("a mailbox outside the domains, and one listed twice, are named", () => {
   const passwordHash = "{SHA512-CRYPT}$6$salt$hash";
   const mailboxes = ["a@example.com", "b@example.org", "a@example.com"].map((address) => ({ address, passwordHash }));

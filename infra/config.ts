@@ -1,7 +1,7 @@
 // Reads all stack configuration, once, and turns it into Settings or into one message that lists every problem.
 // The only module that knows configuration keys; it knows nothing of resources.
 import * as v from "valibot";
-import { address, domain, email, text, wholeNumber } from "./config-fields.ts";
+import { address, domain, mailboxAddress, text, wholeNumber } from "./config-fields.ts";
 import { dns, dnsContradictions, zoneNames } from "./dns-config.ts";
 import { tls } from "./tls-config.ts";
 
@@ -41,7 +41,7 @@ const publish = v.strictObject(
 
 const mailbox = v.strictObject(
   {
-    address: email,
+    address: mailboxAddress,
     /** A hash in Dovecot's notation, as `doveadm pw -s SHA512-CRYPT` prints it. */
     passwordHash: v.pipe(
       text("{SHA512-CRYPT}$6$…"),
