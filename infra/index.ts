@@ -14,6 +14,7 @@ import { Traefik } from "../components/traefik.ts";
 import { printed, zoneFile } from "../components/zone-file.ts";
 import { daneFindings } from "./checks/dane.ts";
 import { messages } from "./checks/finding.ts";
+import { passphraseFindings } from "./checks/passphrase.ts";
 import { ConfigError, parseSettings } from "./config.ts";
 import { danePlan, keysPlan } from "./dane-plan.ts";
 import { access } from "./facts/cloudflare.ts";
@@ -47,7 +48,7 @@ const checked = subject(settings, plan, dns, dane, docker, cloudflare, pulumi.ge
 const facts = gather(checked, docker, cloudflare);
 bundle();
 const images = imageSpecs(settings.images);
-const findings = judge(checked, await facts);
+const findings = [...passphraseFindings(process.env, pulumi.getStack()), ...judge(checked, await facts)];
 for (const { level, text } of orRunError(() => messages(findings))) await pulumi.log[level](text);
 
 const records = checked.zones === undefined ? dns.records : recordsToMake(checked.zones, await facts);

@@ -25,6 +25,8 @@ checkout_env() {
   if [ -z "${PULUMI_CONFIG_PASSPHRASE+set}${PULUMI_CONFIG_PASSPHRASE_FILE+set}" ]; then
     PULUMI_CONFIG_PASSPHRASE_FILE=$root/.vectis/passphrase
     export PULUMI_CONFIG_PASSPHRASE_FILE
+    # The program takes it for the stack dev alone. Tests bring a state of their own.
+    [ -n "${VECTIS_BACKEND_URL:-}" ] || export VECTIS_PUBLIC_PASSPHRASE=1
     [ -f "$PULUMI_CONFIG_PASSPHRASE_FILE" ] ||
       (umask 077 && mkdir -p "$root/.vectis" && printf 'vectis-development\n' >"$PULUMI_CONFIG_PASSPHRASE_FILE")
   fi
