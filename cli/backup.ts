@@ -1,22 +1,12 @@
 // `vectis backup`: one file with what cannot be had again: the ACME accounts, certificates and keys in the volumes, and the
 // stack's configuration and state. restore.ts puts it back. Mail itself is not in it.
 import { spawn } from "node:child_process";
-import {
-  closeSync,
-  copyFileSync,
-  existsSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, copyFileSync, existsSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { docker, dockerEnvironment } from "./docker.ts";
+import { draftFolder } from "./drafts.ts";
 import { exitCodes, UserError, type ExitCode } from "./errors.ts";
 import { progress, result } from "./output.ts";
-import { hasEnded } from "./processes.ts";
 import { projectFolder, pulumi, stackName } from "./pulumi.ts";
 import { stackOutputs } from "./stack.ts";
 
@@ -63,9 +53,7 @@ export async function backup(file: string, options: BackupOptions): Promise<Exit
   if (file === "-" && options.json) throw new UserError("--json and a backup both want standard output: name a file");
   const [{ containers, hostname }, env] = await Promise.all([stackOutputs(stack), dockerEnvironment(stack)]);
   const target = resolve(file);
-  const beside = file === "-" ? projectFolder() : dirname(target);
-  removeLeftovers(beside);
-  const folder = mkdtempSync(join(beside, `${draftPrefix}${process.pid}-`));
+  const folder = draftFolder(file === "-" ? projectFolder() : dirname(target), "backup");
   try {
     const volumes: VolumeBackup[] = [];
     for (const { role, path, holds } of parts) {
@@ -94,17 +82,6 @@ export async function backup(file: string, options: BackupOptions): Promise<Exit
     return exitCodes.ok;
   } finally {
     rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-/** What a backup is made of until it is whole: begins with this and the number of the process. */
-const draftPrefix = ".vectis-backup-";
-
-/** Removes what a backup that was killed has left: keys in clear. */
-function removeLeftovers(folder: string): void {
-  for (const name of readdirSync(folder)) {
-    const pid = name.startsWith(draftPrefix) ? /^\d+(?=-)/.exec(name.slice(draftPrefix.length))?.[0] : undefined;
-    if (pid !== undefined && hasEnded(Number(pid))) rmSync(join(folder, name), { recursive: true, force: true });
   }
 }
 

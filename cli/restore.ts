@@ -1,11 +1,11 @@
 // `vectis restore`: puts a backup back on a Docker host where nothing of the stack is left, and its configuration and state
 // where those are gone. `vectis up --refresh` does the rest, with the certificates that were there before.
-import { closeSync, copyFileSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { closeSync, copyFileSync, existsSync, openSync, readFileSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { parse } from "yaml";
 import { backupFiles, said, tar, type Manifest, type VolumeBackup } from "./backup.ts";
 import { connection, docker } from "./docker.ts";
+import { draftFolder } from "./drafts.ts";
 import { exitCodes, UserError, type ExitCode } from "./errors.ts";
 import { progress, result } from "./output.ts";
 import { projectFolder, pulumi } from "./pulumi.ts";
@@ -19,7 +19,7 @@ export interface RestoreOptions {
 export async function restore(file: string, { stack, json }: RestoreOptions): Promise<ExitCode> {
   if (file !== "-" && !existsSync(file))
     throw new UserError(`${file} does not exist: name a file that \`vectis backup\` made`);
-  const folder = mkdtempSync(join(tmpdir(), "vectis-restore-"));
+  const folder = draftFolder(projectFolder(), "restore");
   try {
     await tar(["-xzf", file, "-C", folder, "--no-same-owner"], ["inherit", "inherit", "inherit"]);
     const manifest = readManifest(folder);
