@@ -5,6 +5,7 @@ import { rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { fileURLToPath } from "node:url";
 import { docker, dockerEnvironment } from "./docker.ts";
+import { UserError } from "./errors.ts";
 import { progress } from "./output.ts";
 import { hasEnded } from "./processes.ts";
 import { pulumi, stackOption } from "./pulumi.ts";
@@ -25,7 +26,7 @@ export function locksIn(said: string): Lock[] {
 }
 
 /** Whether the process is known to have ended: on this machine, and no process has its number. */
-export function isStale({ host, pid }: Lock, here = hostname()): boolean {
+export function isStale({ host, pid }: Pick<Lock, "host" | "pid">, here = hostname()): boolean {
   return host === here && hasEnded(pid);
 }
 
@@ -72,6 +73,16 @@ export async function clearTheWay(stack: string, said: string): Promise<boolean>
   progress("comparing what is recorded with what is there");
   await pulumi(["refresh", "--yes", "--skip-preview", "--clear-pending-creates", ...stackOption(stack)]);
   return true;
+}
+
+/** Runs `pulumi ARGS`; once more, if the lock of a process that is gone was in its way. */
+export async function pulumiPastLocks(args: readonly string[]): Promise<string> {
+  try {
+    return await pulumi(args);
+  } catch (error) {
+    if (!(error instanceof UserError) || !removeLocks(locksIn(error.message))) throw error;
+    return pulumi(args);
+  }
 }
 
 /** Of what this product has made under a name; empty if it has made nothing of that kind. */

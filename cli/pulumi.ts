@@ -64,6 +64,9 @@ export async function stackName(given: string | undefined): Promise<string> {
   return given ?? (await pulumi(["stack", "--show-name"])).trim();
 }
 
+/** The backend has no stack of that name. */
+export class MissingStack extends UserError {}
+
 /** Pulumi's own words, with what to do about the two mistakes that are the most likely. */
 export function pulumiError(said: string): UserError {
   const text = said.trim().replace(/^error: /gm, "");
@@ -73,7 +76,7 @@ export function pulumiError(said: string): UserError {
   if (missing === undefined) return new UserError(text || "pulumi ended without a word");
   const where = process.env["PULUMI_BACKEND_URL"] ?? "the backend that Pulumi is logged in to";
   const create = missing === "dev" ? "make up" : `${command()} stack init ${missing}`;
-  return new UserError(
+  return new MissingStack(
     `there is no stack ${missing} in ${where}: correct the name, set PULUMI_BACKEND_URL to where it is, or create it: ${create}`,
   );
 }

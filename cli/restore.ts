@@ -1,14 +1,19 @@
 // `vectis restore`: puts a backup back on a Docker host where nothing of the stack is left, and its configuration and state
-// where those are gone. `vectis up --refresh` does the rest, with the certificates that were there before.
-import { closeSync, copyFileSync, existsSync, openSync, readFileSync, rmSync } from "node:fs";
+// where those are gone. `vectis up --refresh` does the rest, with the certificates that were there before. What can be
+// refused is refused before anything is changed; what fails later is taken away again; and where a restore was killed, the
+// next one goes on.
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { parse } from "yaml";
-import { backupFiles, said, tar, type Manifest, type VolumeBackup } from "./backup.ts";
-import { connection, docker } from "./docker.ts";
+import { backupFiles, tar, type Manifest } from "./backup.ts";
+import { connection } from "./docker.ts";
 import { draftFolder } from "./drafts.ts";
 import { exitCodes, UserError, type ExitCode } from "./errors.ts";
+import { pulumiPastLocks } from "./interrupted.ts";
 import { progress, result } from "./output.ts";
-import { projectFolder, pulumi } from "./pulumi.ts";
+import { MissingStack, projectFolder, pulumi } from "./pulumi.ts";
+import { clearInterrupted, refuseExisting, restoreVolumes } from "./restore-volumes.ts";
 
 export interface RestoreOptions {
   readonly stack?: string;
@@ -25,14 +30,7 @@ export async function restore(file: string, { stack, json }: RestoreOptions): Pr
     const manifest = readManifest(folder);
     if (stack !== undefined && stack !== manifest.stack)
       throw new UserError(`this is a backup of the stack ${manifest.stack}, not of ${stack}: leave --stack out`);
-    const config = join(projectFolder(), `Pulumi.${basename(manifest.stack)}.yaml`);
-    const env = environment(existsSync(config) ? config : join(folder, backupFiles.config));
-    await refuseExisting(env, manifest.volumes);
-    await restoreVolumes(env, folder, manifest.volumes);
-    const done = [
-      ...manifest.volumes.map(({ name, holds }) => `volume ${name}: ${holds}`),
-      ...(await restoreStack(folder, config, manifest.stack)),
-    ];
+    const done = await putBack(folder, manifest);
     result(json, { stack: manifest.stack, from: manifest.at, restored: done }, () =>
       [`Restored of ${manifest.stack}, as of ${manifest.at}:`, ...done.map((line) => `  ${line}`)].join("\n"),
     );
@@ -50,11 +48,63 @@ function readManifest(folder: string): Manifest {
   return manifest as Manifest;
 }
 
+/** How to take something away again that was put back. */
+interface Undo {
+  readonly what: string;
+  readonly run: () => unknown;
+}
+
+/** Puts back all or nothing, and says what. */
+async function putBack(folder: string, { stack, volumes }: Manifest): Promise<string[]> {
+  const config = findConfiguration(folder, stack);
+  const env = environment(config.present ?? config.saved);
+  const before = await exportedState(stack);
+  await clearInterrupted(env, volumes, digest(before));
+  await refuseExisting(env, volumes);
+  const undo: Undo[] = [];
+  try {
+    const done = [...restoreConfiguration(config, undo), ...(await restoreState(folder, stack, before, undo))];
+    await restoreVolumes(env, folder, volumes, digest(await exportedState(stack)));
+    return [...done, ...volumes.map(({ name, holds }) => `volume ${name}: ${holds}`)];
+  } catch (error) {
+    await takeBack(undo);
+    throw error;
+  }
+}
+
+async function takeBack(undo: readonly Undo[]): Promise<void> {
+  for (const { what, run } of undo.toReversed()) {
+    try {
+      await run();
+    } catch (error) {
+      progress(`${what} was put back and could not be taken away again: ${(error as Error).message}`);
+    }
+  }
+}
+
+interface Configuration {
+  /** `Pulumi.<stack>.yaml` of the project. */
+  readonly path: string;
+  /** What it says; undefined if it is not there. */
+  readonly present: string | undefined;
+  /** Where the backup's is, and what that says; undefined if there was none. */
+  readonly savedPath: string;
+  readonly saved: string | undefined;
+}
+
+function findConfiguration(folder: string, stack: string): Configuration {
+  const read = (file: string): string | undefined => (existsSync(file) ? readFileSync(file, "utf8") : undefined);
+  const path = join(projectFolder(), `Pulumi.${basename(stack)}.yaml`);
+  const savedPath = join(folder, backupFiles.config);
+  return { path, present: read(path), savedPath, saved: read(savedPath) };
+}
+
 /** The way to the Docker host that a stack's configuration names. */
-function environment(config: string): NodeJS.ProcessEnv {
-  const values = existsSync(config)
-    ? (parse(readFileSync(config, "utf8")) as { readonly config?: Readonly<Record<string, unknown>> } | null)?.config
-    : undefined;
+function environment(config: string | undefined): NodeJS.ProcessEnv {
+  const values =
+    config === undefined
+      ? undefined
+      : (parse(config) as { readonly config?: Readonly<Record<string, unknown>> } | null)?.config;
   const setting = (key: string): string | undefined => {
     const value = values?.[`docker:${key}`];
     return typeof value === "string" ? value : undefined;
@@ -62,68 +112,57 @@ function environment(config: string): NodeJS.ProcessEnv {
   return { ...process.env, ...connection(setting) };
 }
 
-/** @throws UserError if a volume is there already: what it holds may be newer than the backup */
-async function refuseExisting(env: NodeJS.ProcessEnv, volumes: readonly VolumeBackup[]): Promise<void> {
-  const there = (await said(env, ["volume", "ls", "--format", "{{.Name}}"])).split("\n");
-  const existing = volumes.filter(({ name }) => there.includes(name)).map(({ name }) => name);
-  if (existing.length === 0) return;
-  throw new UserError(
-    `the Docker host has ${existing.join(", ")} already, and a restore replaces nothing: if what ` +
-      `they hold is lost anyway, stop the containers and run: docker volume rm ${existing.join(" ")}`,
-  );
+function restoreConfiguration({ path, present, savedPath, saved }: Configuration, undo: Undo[]): string[] {
+  const name = basename(path);
+  if (present !== undefined) {
+    // `pulumi stack init` may add an encryptionsalt.
+    undo.push({ what: name, run: () => readFileSync(path, "utf8") === present || writeFileSync(path, present) });
+    return [`(${name} is there, and was left as it is)`];
+  }
+  undo.push({ what: name, run: () => rmSync(path, { force: true }) });
+  if (saved === undefined) return [];
+  renameSync(savedPath, path);
+  return [`${name}: the stack's configuration`];
 }
 
-/** Makes the volumes and fills them; all of them or none. No image is needed that would have to be downloaded. */
-async function restoreVolumes(env: NodeJS.ProcessEnv, folder: string, volumes: readonly VolumeBackup[]): Promise<void> {
-  const made: string[] = [];
-  const name = `vectis-restore-${process.pid}`;
+/** The state of a stack as Pulumi exports it; undefined if there is no such stack. */
+async function exportedState(stack: string): Promise<string | undefined> {
   try {
-    // An empty image: docker writes into the volumes of a container that never runs.
-    const empty = join(folder, "empty.tar");
-    await tar(["-cf", empty, "--files-from", "/dev/null"], ["ignore", "inherit", "inherit"]);
-    await said(env, ["image", "import", empty, name]);
-    for (const volume of volumes) {
-      const labels = Object.entries(volume.labels).flatMap(([key, value]) => ["--label", `${key}=${value}`]);
-      await said(env, ["volume", "create", ...labels, volume.name]);
-      made.push(volume.name);
-      await said(env, ["container", "create", "--name", name, "--volume", `${volume.name}:/volume`, name, "never"]);
-      await fill(env, `${name}:/volume`, join(folder, basename(volume.archive)));
-      await said(env, ["container", "rm", name]);
-    }
+    return await pulumi(["stack", "export", "--stack", stack]);
   } catch (error) {
-    await docker(env, ["container", "rm", "--force", name]);
-    for (const volume of made) await docker(env, ["volume", "rm", volume]);
+    if (error instanceof MissingStack) return undefined;
     throw error;
-  } finally {
-    await docker(env, ["image", "rm", name]);
   }
 }
 
-async function fill(env: NodeJS.ProcessEnv, target: string, archive: string): Promise<void> {
-  const input = openSync(archive, "r");
-  try {
-    const { code, stderr } = await docker(env, ["container", "cp", "-", target], [input, "ignore", "pipe"]);
-    if (code !== 0) throw new UserError(`docker container cp: ${stderr.trim()}`, exitCodes.notAsExpected);
-  } finally {
-    closeSync(input);
-  }
+function digest(state: string | undefined): string {
+  return state === undefined ? "" : createHash("sha256").update(state).digest("hex");
 }
 
-/** Puts back what is gone of configuration and state, and says what. What is there stays as it is. */
-async function restoreStack(folder: string, config: string, stack: string): Promise<string[]> {
-  const done: string[] = [];
-  const saved = join(folder, backupFiles.config);
-  if (!existsSync(config) && existsSync(saved)) {
-    copyFileSync(saved, config);
-    done.push(`${basename(config)}: the stack's configuration`);
+/** Whether a state names anything; not so that of a stack which was only initialised, or whose first update failed. */
+export function holdsResources(state: string): boolean {
+  const { deployment } = JSON.parse(state) as {
+    readonly deployment?: { readonly resources?: readonly { readonly type: string }[] | null } | null;
+  };
+  return deployment?.resources?.some(({ type }) => !type.startsWith("pulumi:")) ?? false;
+}
+
+/** @param before the state that is there */
+async function restoreState(
+  folder: string,
+  stack: string,
+  before: string | undefined,
+  undo: Undo[],
+): Promise<string[]> {
+  if (before !== undefined && holdsResources(before))
+    return ["(the stack's state is there, and was left as it is: what it holds counts, not the backup's)"];
+  if (before === undefined) {
+    await pulumiPastLocks(["stack", "init", stack]);
+    const remove = ["stack", "rm", "--yes", "--force", "--preserve-config", "--stack", stack];
+    undo.push({ what: `the stack ${stack}`, run: () => pulumi(remove) });
   }
-  const stacks = JSON.parse(await pulumi(["stack", "ls", "--json"])) as readonly { readonly name: string }[];
-  if (stacks.some(({ name }) => name === stack)) {
-    done.push("(the stack's state is there, and was left as it is)");
-    return done;
-  }
-  await pulumi(["stack", "init", stack]);
-  await pulumi(["stack", "import", "--stack", stack, "--file", join(folder, backupFiles.state)]);
-  done.push("the stack's state, with the keys that the stack holds");
-  return done;
+  await pulumiPastLocks(["stack", "import", "--stack", stack, "--file", join(folder, backupFiles.state)]);
+  if (before !== undefined)
+    undo.push({ what: "the stack's state", run: () => pulumi(["stack", "import", "--stack", stack], before) });
+  return ["the stack's state, with the keys that the stack holds"];
 }

@@ -2,15 +2,17 @@
 // certificates come back, and the CA hears nothing of it.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { removeAll } from "./support/docker.ts";
+import { docker, removeAll } from "./support/docker.ts";
+import type { Outcome } from "./support/pulumi.ts";
 import { removeSites, Site } from "./support/site.ts";
 import { shell } from "./support/vectis.ts";
 
 let site: Site;
 const file = (): string => join(site.stack.folder, "vectis.backup");
+const config = (): string => join(site.stack.folder, "Pulumi.test.yaml");
 
 async function succeeds(line: string): Promise<string> {
   const { code, stdout, stderr } = await shell(site, line);
@@ -28,6 +30,35 @@ async function identity(): Promise<object> {
   return { serials: await site.serials(), generation: await site.generation(), accounts, orders, issued };
 }
 
+/** Restores with a docker command that does something else once it has filled a volume. */
+async function restoreWith(then: string): Promise<Outcome> {
+  const program = join(site.stack.folder, ".bin", "docker");
+  const real = (await succeeds("command -v docker")).trim();
+  writeFileSync(program, `#!/bin/sh\n${real} "$@" || exit\ncase $* in "container cp"*) ${then} ;; esac\n`, {
+    mode: 0o755,
+  });
+  const outcome = await shell(site, `vectis restore ${file()}`);
+  rmSync(program);
+  return outcome;
+}
+
+async function nothingIsBack(): Promise<void> {
+  assert.deepEqual(await site.resources(), []);
+  assert.deepEqual(await restoring(), []);
+  assert.equal(existsSync(config()), false);
+  assert.equal(await succeeds("find .state -path '*/stacks/*' -name test.json"), "");
+}
+
+/** Containers and images of restores that have not come to their end. */
+async function restoring(): Promise<(readonly [kind: string, id: string])[]> {
+  const kinds = [["container", "--all"], ["image"]] as const;
+  const found = kinds.map(async ([kind, ...all]) => {
+    const ids = await docker(kind, "ls", ...all, "--quiet", "--filter", "label=vectis.restore.volumes");
+    return ids.split("\n").flatMap((id) => (id === "" ? [] : [[kind, id] as const]));
+  });
+  return (await Promise.all(found)).flat();
+}
+
 describe("a backup", () => {
   let lost: object;
 
@@ -35,7 +66,10 @@ describe("a backup", () => {
     site = await Site.start("recovery");
     lost = await identity();
   });
-  after(() => removeSites("recovery"));
+  after(async () => {
+    for (const [kind, id] of await restoring()) await docker(kind, "rm", "--force", id);
+    await removeSites("recovery");
+  });
 
   it("is one file for its owner alone, and says what it holds and that its keys are in clear", async () => {
     const said = await succeeds(`vectis backup ${file()}`);
@@ -74,13 +108,40 @@ describe("a backup", () => {
     assert.match(stderr, /the Docker host has \S+-acme-home, .* already, and a restore replaces nothing/);
   });
 
-  it("brings the same accounts and certificates back to an empty host, without an order at the CA", async () => {
+  it("comes to nothing with a wrong passphrase, once all is lost", async () => {
     await removeAll(site.name);
     rmSync(join(site.stack.folder, ".state"), { recursive: true });
-    rmSync(join(site.stack.folder, "Pulumi.test.yaml"));
+    rmSync(config());
+    mkdirSync(join(site.stack.folder, ".state"));
     assert.deepEqual(await site.resources(), []);
 
-    assert.match(await succeeds(`mkdir .state; vectis restore ${file()}`), /vectis up --refresh/);
+    const { code, stderr } = await shell(site, `vectis restore ${file()}`, { PULUMI_CONFIG_PASSPHRASE: "another" });
+    assert.notEqual(code, 0);
+    assert.match(stderr, /incorrect passphrase/);
+    await nothingIsBack();
+  });
+
+  it("comes to nothing when Docker fails, with configuration and state back already", async () => {
+    const { code, stderr } = await restoreWith("echo no space left >&2; exit 1");
+    assert.equal(code, 1);
+    assert.match(stderr, /^error: docker container cp: no space left$/m);
+    await nothingIsBack();
+  });
+
+  it("is back in part when the command was killed", async () => {
+    assert.notEqual((await restoreWith('kill -9 "$PPID"')).code, 0);
+    assert.deepEqual(await site.resources(), [`${site.name}-acme-home`]);
+    assert.equal((await restoring()).length, 2);
+  });
+
+  it("brings the same accounts and certificates back to an empty host, without an order at the CA", async () => {
+    // What the killed one has left is no hindrance.
+    assert.match(await succeeds(`vectis restore ${file()}`), /state, with the keys[^]*vectis up --refresh/);
+    assert.deepEqual(await restoring(), []);
+    assert.deepEqual(
+      readdirSync(site.stack.folder).filter((name) => name.startsWith(".vectis-")),
+      [],
+    );
     await succeeds("vectis up --refresh --wait 120");
     assert.deepEqual(await identity(), lost);
     await site.policy();
