@@ -146,11 +146,12 @@ action(
     .argument("<file>", "where to write it (mode 0600; - is standard output)"),
   async (options, file = "") => (await import("./backup.ts")).backup(file, options),
 );
-action(
+action<{ readonly keepConfig: boolean }>(
   program
     .command("restore")
     .description("put a backup back on a Docker host where nothing of the stack is left; then: vectis up --refresh")
-    .argument("<file>", "the backup (- is standard input)"),
+    .argument("<file>", "the backup (- is standard input)")
+    .option("--keep-config", "go on with the stack's configuration file that is there, not with the backup's", false),
   async (options, file = "") => (await import("./restore.ts")).restore(file, options),
 );
 

@@ -18,7 +18,7 @@ import { join } from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { projectRoot } from "./pulumi.ts";
 import { labelsOf, restoringFrom } from "./restore-volumes.ts";
-import { holdsResources } from "./restore.ts";
+import { holdsResources, saysTheSame } from "./restore.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "vectis-restore-test-"));
 const [bin, project, world] = ["bin", "project", "world"].map((name) => join(folder, name)) as [string, string, string];
@@ -109,11 +109,11 @@ interface Outcome {
   readonly stderr: string;
 }
 
-function restore(variables: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+function restore(options: readonly string[] = [], variables: NodeJS.ProcessEnv = {}): Promise<Outcome> {
   const env = { ...process.env, PATH: `${bin}:${process.env["PATH"]}`, DOCKER_HOST: "default", ...variables };
   const args = ["--disable-warning=ExperimentalWarning", join(projectRoot, "cli", "main.ts"), "restore", backup];
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, args, {
+    const child = spawn(process.execPath, [...args, ...options], {
       cwd: project,
       env,
       stdio: ["ignore", "pipe", "pipe"],
@@ -165,6 +165,40 @@ describe("a restore", () => {
     assert.match(calls(), /volume create --label a=b mx-acme-home/);
   });
 
+  const other = configuration.replace("mail.example.com", "mail.example.org").replace("root@mx", "root@mx2");
+
+  it("is refused where another configuration is, before anything is looked at", async () => {
+    writeFileSync(config, other);
+    const found = everything();
+    const { code, stderr } = await restore();
+    assert.equal(code, 2);
+    assert.match(
+      stderr,
+      /Pulumi\.prod\.yaml is there and .* \(mv Pulumi\.prod\.yaml Pulumi\.prod\.yaml\.old\).*--keep-config\n$/,
+    );
+    assert.doesNotMatch(stderr, /\n {4}at /, "no stack trace");
+    assert.deepEqual(everything(), found);
+    assert.equal(calls(), "");
+  });
+
+  it("goes on with that one if told so, at the Docker host that it names", async () => {
+    writeFileSync(config, other);
+    const { code, stdout, stderr } = await restore(["--keep-config"]);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /\(Pulumi\.prod\.yaml is there, and was left as it is\)/);
+    assert.deepEqual(everything(), { ...restored, config: other });
+    assert.match(calls(), /docker at ssh:\/\/root@mx2: volume create/);
+    assert.doesNotMatch(calls(), /root@mx:/);
+  });
+
+  it("goes on where the configuration says the same in other words", async () => {
+    const same = `# ours\n${configuration}`;
+    writeFileSync(config, same);
+    const { code, stderr } = await restore();
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(everything(), { ...restored, config: same });
+  });
+
   it("replaces no volume, and changes nothing then", async () => {
     mkdirSync(join(world, "volumes", "mx-mail-certs"));
     const found = everything();
@@ -192,7 +226,7 @@ describe("a restore", () => {
   for (const at of ["stack init", "stack import", "image import", "container cp"]) {
     it(`that fails at \`${at}\` leaves nothing, and the next one goes through`, async () => {
       const found = everything();
-      const { code, stderr } = await restore({ FAIL_AT: at });
+      const { code, stderr } = await restore([], { FAIL_AT: at });
       assert.notEqual(code, 0);
       assert.match(stderr, /it has failed\n$/);
       assert.deepEqual(everything(), found);
@@ -204,14 +238,14 @@ describe("a restore", () => {
     writeFileSync(join(world, "state"), state("pulumi:pulumi:Stack"));
     writeFileSync(config, configuration);
     const found = everything();
-    assert.notEqual((await restore({ FAIL_AT: "container cp" })).code, 0);
+    assert.notEqual((await restore([], { FAIL_AT: "container cp" })).code, 0);
     assert.match(calls(), /stack import --stack prod --non-interactive/);
     assert.deepEqual(everything(), found);
   });
 
   for (const at of ["stack init", "stack import", "volume create", "container cp"]) {
     it(`that is killed at \`${at}\` is done by the next one, which removes what is left in clear`, async () => {
-      assert.equal((await restore({ KILL_AT: at })).signal, "SIGKILL");
+      assert.equal((await restore([], { KILL_AT: at })).signal, "SIGKILL");
       assert.equal(readdirSync(project).filter((name) => name.startsWith(".vectis-restore-")).length, 1);
       await goesThrough();
     });
@@ -226,7 +260,7 @@ describe("a restore", () => {
   });
 
   it("keeps the volumes of one that was killed once somebody has gone on with the stack", async () => {
-    await restore({ KILL_AT: "container cp" });
+    await restore([], { KILL_AT: "container cp" });
     writeFileSync(join(world, "state"), state("docker:index/container:Container"));
     const { code, stderr } = await restore();
     assert.equal(code, 2);
@@ -251,6 +285,12 @@ describe("a restore", () => {
 });
 
 describe("what a restore compares", () => {
+  it("is what configurations say, not how", () => {
+    assert.equal(saysTheSame("config: {a: 1, b: [x]}\n", "# mine\nconfig:\n  b:\n    - x\n  a: 1\n"), true);
+    assert.equal(saysTheSame("config: {a: 1}\n", "config: {a: 2}\n"), false);
+    assert.equal(saysTheSame("config: {a: 1}\n", "config: {a: 1\n"), false);
+  });
+
   it("is whether a state names anything beside the stack and its providers", () => {
     assert.equal(holdsResources('{"version":3,"deployment":null}'), false);
     assert.equal(holdsResources('{"version":3,"deployment":{"manifest":{}}}'), false);

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { parse } from "yaml";
 import { backupFiles, tar, type Manifest } from "./backup.ts";
 import { connection } from "./docker.ts";
@@ -18,10 +19,12 @@ import { clearInterrupted, refuseExisting, restoreVolumes } from "./restore-volu
 export interface RestoreOptions {
   readonly stack?: string;
   readonly json: boolean;
+  /** Goes on with the configuration that is there, whatever the backup's says. */
+  readonly keepConfig: boolean;
 }
 
 /** @param file the backup; `-`: standard input */
-export async function restore(file: string, { stack, json }: RestoreOptions): Promise<ExitCode> {
+export async function restore(file: string, { stack, json, keepConfig }: RestoreOptions): Promise<ExitCode> {
   if (file !== "-" && !existsSync(file))
     throw new UserError(`${file} does not exist: name a file that \`vectis backup\` made`);
   const folder = draftFolder(projectFolder(), "restore");
@@ -30,7 +33,7 @@ export async function restore(file: string, { stack, json }: RestoreOptions): Pr
     const manifest = readManifest(folder);
     if (stack !== undefined && stack !== manifest.stack)
       throw new UserError(`this is a backup of the stack ${manifest.stack}, not of ${stack}: leave --stack out`);
-    const done = await putBack(folder, manifest);
+    const done = await putBack(folder, manifest, keepConfig);
     result(json, { stack: manifest.stack, from: manifest.at, restored: done }, () =>
       [`Restored of ${manifest.stack}, as of ${manifest.at}:`, ...done.map((line) => `  ${line}`)].join("\n"),
     );
@@ -55,8 +58,9 @@ interface Undo {
 }
 
 /** Puts back all or nothing, and says what. */
-async function putBack(folder: string, { stack, volumes }: Manifest): Promise<string[]> {
+async function putBack(folder: string, { stack, volumes }: Manifest, keepConfig: boolean): Promise<string[]> {
   const config = findConfiguration(folder, stack);
+  if (!keepConfig) refuseOther(config);
   const env = environment(config.present ?? config.saved);
   const before = await exportedState(stack);
   await clearInterrupted(env, volumes, digest(before));
@@ -99,6 +103,26 @@ function findConfiguration(folder: string, stack: string): Configuration {
   return { path, present: read(path), savedPath, saved: read(savedPath) };
 }
 
+/** @throws UserError if another configuration is there: the next update would deploy it over what was restored */
+function refuseOther({ path, present, saved }: Configuration): void {
+  if (present === undefined || saved === undefined || saysTheSame(present, saved)) return;
+  const name = basename(path);
+  throw new UserError(
+    `${path} is there and says something else than the backup's, and a restore replaces nothing: move it away ` +
+      `to have the backup's back (mv ${name} ${name}.old), or keep it with --keep-config`,
+  );
+}
+
+/** Whether two configurations are the same but for comments and layout. */
+export function saysTheSame(one: string, other: string): boolean {
+  if (one === other) return true;
+  try {
+    return isDeepStrictEqual(parse(one), parse(other));
+  } catch {
+    return false;
+  }
+}
+
 /** The way to the Docker host that a stack's configuration names. */
 function environment(config: string | undefined): NodeJS.ProcessEnv {
   const values =
@@ -117,7 +141,8 @@ function restoreConfiguration({ path, present, savedPath, saved }: Configuration
   if (present !== undefined) {
     // `pulumi stack init` may add an encryptionsalt.
     undo.push({ what: name, run: () => readFileSync(path, "utf8") === present || writeFileSync(path, present) });
-    return [`(${name} is there, and was left as it is)`];
+    const same = saved !== undefined && saysTheSame(present, saved);
+    return [`(${name} is there${same ? ", the same as the backup's" : ""}, and was left as it is)`];
   }
   undo.push({ what: name, run: () => rmSync(path, { force: true }) });
   if (saved === undefined) return [];

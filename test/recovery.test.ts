@@ -2,7 +2,7 @@
 // certificates come back, and the CA hears nothing of it.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { docker, removeAll } from "./support/docker.ts";
@@ -106,6 +106,15 @@ describe("a backup", () => {
     const { code, stderr } = await shell(site, `vectis restore ${file()}`);
     assert.equal(code, 2);
     assert.match(stderr, /the Docker host has \S+-acme-home, .* already, and a restore replaces nothing/);
+  });
+
+  it("is refused where another configuration is than its own: the next update would deploy that one", async () => {
+    const original = readFileSync(config(), "utf8");
+    site.stack.configure({ "vectis:data": "keep" });
+    const { code, stderr } = await shell(site, `vectis restore ${file()}`);
+    writeFileSync(config(), original);
+    assert.equal(code, 2);
+    assert.match(stderr, /Pulumi\.test\.yaml is there and says something else than the backup's, .*--keep-config/);
   });
 
   it("comes to nothing with a wrong passphrase, once all is lost", async () => {
