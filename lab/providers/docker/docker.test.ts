@@ -253,14 +253,21 @@ describe("a build", () => {
   });
 
   test("that fails shows the failing step and what it printed", async () => {
-    write("Dockerfile", `FROM ${BASE_IMAGE}\nRUN echo the reason; exit 3\n`);
-    await assert.rejects(create(IMAGE, "f", { name: `${bed.run}:f`, build: { context: folder } }), (error: Error) => {
+    write("Dockerfile", `FROM ${BASE_IMAGE}\nRUN echo the reason; exit 3 # ${bed.run}\n`);
+    const build = { context: folder, forceRemove: true };
+    await assert.rejects(create(IMAGE, "f", { name: `${bed.run}:f`, build }), (error: Error) => {
       assert.match(error.message, /returned a non-zero code: 3/);
       assert.match(error.message, /Step 2\/2 : RUN echo the reason; exit 3/);
       assert.match(error.message, /^the reason$/m);
       assert.doesNotMatch(error.message, /Step 1/);
       return true;
     });
+    const left = (await bed.docker.listContainers({ all: true })).filter(({ Command }) => Command.includes(bed.run));
+    assert.deepEqual(
+      left.map(({ Names }) => Names),
+      [],
+      "forceRemove leaves no container of the step",
+    );
   });
 
   test("without a Dockerfile says where it looked", async () => {
