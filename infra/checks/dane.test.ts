@@ -85,6 +85,12 @@ const cases: readonly Case[] = [
     says: [/^error vectis:tls\.acme\.keyType is ec-384/],
   },
   {
+    what: "a second step back, to a key that was made anew at the first",
+    wish: { generation: 1 },
+    facts: { published: [tlsa(1, 1), tlsa(2, 5000), tlsa(3, 5000)] },
+    says: [/^error vectis:keys\.generation is 1, whose TLSA record is too young/],
+  },
+  {
     what: "a generation that was skipped",
     wish: { generation: 5 },
     facts: {},

@@ -135,10 +135,11 @@ function changeFindings(
   }
   if (inUse === current.certificate) return [];
   const unnamed = inUse === undefined || names(published) ? [] : [unnamedFinding()];
-  // A resolver may hold the set without this record for one TTL; another one is the margin. With the next one's record
-  // there, the generation was judged already, by the update that made that record.
+  // A resolver may hold the set without this record for one TTL; another one is the margin. The generation that is in use
+  // already, whose next one's record is the last, was judged by the update that made that record.
   const ready = current.createdAt + 2 * ttl * 1000;
-  if (now >= ready || of(generation + 1) !== undefined) {
+  const isInUse = of(generation + 1) !== undefined && of(generation + 2) === undefined;
+  if (now >= ready || isInUse) {
     return "unanswered" in served
       ? [warning(key.generation, `was not compared with what is served: ${unseen(served)}`)]
       : unnamed;
