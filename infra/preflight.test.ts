@@ -142,7 +142,7 @@ describe("a stack with zones at Cloudflare", () => {
     assert.deepEqual(keys(judge(checked, facts)), ["error vectis:dns.spf"]);
   });
 
-  it("has no CAA made at an alias: by the zone's records, else by DNS", () => {
+  it("has CAA made only where the zone's records show that the name is no alias", () => {
     const tls = JSON.stringify({ provider: "letsencrypt", names: ["imap.example.com"] });
     const checked = subjectOf(parseSettings({ ...rawOwn, "vectis:tls": tls }), { ...noAccess, token: "t" });
     const made = (facts: Partial<Facts>): boolean => {
@@ -155,11 +155,22 @@ describe("a stack with zones at Cloudflare", () => {
       const status = { is: "result", result: { status: "active" } } as const;
       return { "cloudflare:apiToken": { status, zones: { [zoneId]: { zone, records: { is: "result", result } } } } };
     };
-    const dns = { ...nothing.dns, CNAME: { "imap.example.com": ["mail.example.com"] } };
-    assert.ok(made({}), "nothing is known");
-    assert.ok(made({ tokens: listing(), dns }), "the zone knows better");
+    assert.ok(made({ tokens: listing() }));
     assert.ok(!made({ tokens: listing(alias) }));
-    assert.ok(!made({ dns }));
+    assert.ok(!made({}), "nothing is known: with the account's key, zones are not listed");
+    const { "cloudflare:apiToken": answered } = listing();
+    assert.ok(answered);
+    const records = { is: "unanswered", why: "it answered 503" } as const;
+    const zone = answered.zones[zoneId]?.zone;
+    assert.ok(zone);
+    const silent = { "cloudflare:apiToken": { ...answered, zones: { [zoneId]: { zone, records } } } };
+    const found = judge(checked, { ...nothing, tokens: silent });
+    assert.ok(
+      found.some(
+        ({ severity, problem }) => severity === "error" && /whether imap\.example\.com may have/.test(problem),
+      ),
+      "an update that does not know would be undone by the next one",
+    );
     assert.deepEqual(keys(judge(checked, { ...nothing, tokens: listing(alias) })), []);
   });
 

@@ -11,7 +11,7 @@ import {
   spfFindings,
 } from "./checks/dns.ts";
 import { daneFindings, type DaneFacts } from "./checks/dane.ts";
-import { note, type Finding } from "./checks/finding.ts";
+import { error, note, type Finding } from "./checks/finding.ts";
 import { enforceFindings, type EnforceWish } from "./checks/mta-sts.ts";
 import { nameFindings } from "./checks/names.ts";
 import { containerFindings } from "./checks/containers.ts";
@@ -26,7 +26,7 @@ import { besideAliases, caaOnlyNames, type DnsPlan } from "./dns-plan.ts";
 import { tokenFacts, type Access, type TokenFacts, type TokenQuestion } from "./facts/cloudflare.ts";
 import type { DanePlan } from "./dane-plan.ts";
 import { publishedTlsa, zoneIsSecure } from "./facts/dane.ts";
-import { dnsFacts, recordsOf, type DnsFacts, type DnsQuestions } from "./facts/dns.ts";
+import { dnsFacts, type DnsFacts, type DnsQuestions } from "./facts/dns.ts";
 import { portFacts, type DockerHost, type PortFacts } from "./facts/docker.ts";
 import { customFacts, type CustomFacts } from "./facts/files.ts";
 import { servedLeaf, smtpQuestion, type SmtpQuestion } from "./facts/smtp.ts";
@@ -199,10 +199,7 @@ function hostsOf({ hostname, extraNames, acme }: Subject): string[] {
 }
 
 function questions(about: Subject): DnsQuestions {
-  if (about.records === "own") {
-    const aliases = caaOnlyNames(about.zones?.records ?? []).filter((name) => name !== about.hostname);
-    return { hosts: [], certificateNames: [], aliases, domains: [] };
-  }
+  if (about.records === "own") return { hosts: [], certificateNames: [], aliases: [], domains: [] };
   return {
     hosts: hostsOf(about),
     aliases: about.challenges?.names ?? [],
@@ -214,8 +211,9 @@ function questions(about: Subject): DnsQuestions {
 /** Asks everything at once; takes a few seconds at most. */
 export async function gather(about: Subject, docker: DockerHost, cloudflare: Access): Promise<Facts> {
   const local = docker.is === "local";
-  // A change of the mail key must not pass unjudged because the zone was listed slowly.
-  const zonePatience = about.dane === undefined ? patience : 5 * patience;
+  // Neither a change of the mail key nor CAA beside an alias must pass unjudged because the zone was listed slowly.
+  const needsZones = about.dane !== undefined || (about.zones !== undefined && possibleAliases(about.zones).length > 0);
+  const zonePatience = needsZones ? 5 * patience : patience;
   const [ports, custom, dns, secure, served, ...answers] = await Promise.all([
     local ? portFacts(docker.socket, patience) : undefined,
     local && about.custom !== undefined ? customFacts(about.custom.certPath, about.custom.keyPath) : undefined,
@@ -249,13 +247,27 @@ function published({ zoneId, name, mark }: DanePlan, tokens: Facts["tokens"]): D
   return records?.is === "result" ? publishedTlsa(records.result, name, mark) : undefined;
 }
 
-/** The stack's records in its own zones: no CAA where the zones, or DNS if they were not listed, have an alias. */
-export function recordsToMake({ records, mailHost }: WantedRecords, facts: Facts): WantedRecord[] {
+/** Names that get CAA records unless they are aliases. The mail host must be none, which is an error. */
+const possibleAliases = ({ records, mailHost }: WantedRecords): string[] =>
+  caaOnlyNames(records).filter((name) => name !== mailHost);
+
+/** The stack's records in its own zones: no CAA at what may be an alias, unless the zones' records show that it is none. */
+export function recordsToMake(zones: WantedRecords, facts: Facts): WantedRecord[] {
   const existing = zoneRecords(facts);
-  const leads = (name: string): boolean =>
-    existing === undefined ? recordsOf(facts.dns.CNAME[name]).length > 0 : isAlias(name, existing);
-  // An alias there is an error.
-  return besideAliases(records, (name) => name !== mailHost && leads(name));
+  const candidates = possibleAliases(zones);
+  return besideAliases(
+    zones.records,
+    (name) => candidates.includes(name) && (existing === undefined || isAlias(name, existing)),
+  );
+}
+
+/** What a token was to tell and did not must not change what is made: the next update would change it back. */
+function unlistedFindings(zones: WantedRecords, facts: Facts): Finding[] {
+  const names = possibleAliases(zones);
+  if (names.length === 0 || facts.tokens["cloudflare:apiToken"] === undefined || zoneRecords(facts) !== undefined)
+    return [];
+  const why = `whether ${names.join(", ")} may have CAA records, which no alias can, is not known`;
+  return [error("cloudflare:apiToken", `did not open the records of the stack's zones in time: ${why}; run again`)];
 }
 
 /** Everything that is wrong. Pure. */
@@ -276,6 +288,7 @@ export function judge(about: Subject, facts: Facts): Finding[] {
     ...(acme?.issuer === undefined ? [] : caaFindings(dns, acme.issuer, acme.orders)),
     ...(about.records === "own" ? [] : elsewhereFindings(about, dns)),
     ...(zones === undefined ? [] : zoneFindings(zones, listed(facts.tokens["cloudflare:apiToken"]))),
+    ...(about.zones === undefined ? [] : unlistedFindings(about.zones, facts)),
     ...(about.dane && facts.dane ? daneFindings(about.dane.wish, facts.dane, facts.now) : []),
     ...(about.enforce && facts.served
       ? enforceFindings(about.enforce, { served: facts.served, records: zoneRecords(facts) }, facts.now)
