@@ -96,11 +96,17 @@ test("a domain agrees to get another's DMARC reports only where it is this stack
 test("SPF, DMARC, MTA-STS and the time to live follow the configuration", () => {
   const domains = [{ ...example, spf: "v=spf1 a:out.example.com -all", dmarc: "reject", mtaSts: undefined }] as const;
   assert.deepEqual(lines({ domains, ttl: 3600 }, /TXT|mta-sts/), [
-    'mail.example.com. 3600 IN TXT "v=spf1 a -all"',
+    'mail.example.com. 3600 IN TXT "v=spf1 a:out.example.com -all"',
     'example.com. 3600 IN TXT "v=spf1 a:out.example.com -all"',
     '_dmarc.example.com. 3600 IN TXT "v=DMARC1; p=reject; rua=mailto:admin@example.com"',
     '_smtp._tls.example.com. 3600 IN TXT "v=TLSRPTv1; rua=mailto:admin@example.com"',
   ]);
+});
+
+test("the mail host's own SPF admits what the domains' does, and itself for their MX", () => {
+  const ofHost = (spf: string): string | undefined => lines({ domains: [{ ...example, spf }] }, /spf1/)[0];
+  assert.match(ofHost("v=spf1 mx ip4:198.51.100.7 -all") ?? "", /^mail\..* "v=spf1 a ip4:198\.51\.100\.7 -all"$/);
+  assert.match(ofHost("v=spf1 ?mx mx:other.example ~all") ?? "", /"v=spf1 \?a mx:other\.example ~all"$/);
 });
 
 test("the MTA-STS policy names the one MX; a withdrawn one names none (RFC 8461 sections 3.2 and 8.3)", () => {

@@ -131,7 +131,7 @@ function hostRecords(model: MailDns): WantedRecord[] {
   }));
   return [
     ...hosts,
-    ...(domains.some(({ domain }) => domain === name) ? [] : [hostSpf(name, ttl)]),
+    ...(domains.some(({ domain }) => domain === name) ? [] : [hostSpf(name, ttl, domains[0]?.spf)]),
     ...caa,
     ...delegated,
   ];
@@ -139,14 +139,15 @@ function hostRecords(model: MailDns): WantedRecord[] {
 
 /**
  * Bounces have no sender: they are judged by the name in EHLO (RFC 7208 sections 2.4 and 10.1.3), which is the domain of
- * their From too. Without a record there they fail the DMARC policy of the domain above.
+ * their From too. Without a record there they fail the DMARC policy of the domain above. The domains' record, with the
+ * host itself instead of their MX: mail leaves by the same way.
  */
-const hostSpf = (name: string, ttl: number): WantedRecord => ({
+const hostSpf = (name: string, ttl: number, ofDomains = "v=spf1 mx -all"): WantedRecord => ({
   key: `txt-${name}-spf`,
   name,
   ttl,
   type: "TXT",
-  text: "v=spf1 a -all",
+  text: ofDomains.replace(/(?<= [+?~-]?)mx(?= |$)/, "a"),
 });
 
 function domainRecords({ hostname, domains, ttl }: MailDns, model: MailDomain): WantedRecord[] {
