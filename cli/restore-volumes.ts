@@ -16,26 +16,26 @@ export interface Restoring {
   /** Where its process runs, or ran. */
   readonly host: string;
   readonly pid: number;
-  /** Digest of the stack's state at that time. */
-  readonly state: string;
+  /** Digests of the stack's state before it, and since it put that back. */
+  readonly states: readonly string[];
   /** Names of the volumes that it makes: none of them was there before. */
   readonly volumes: readonly string[];
 }
 
 /** As an instruction for the image. */
-export function labelsOf({ host, pid, state, volumes }: Restoring): string {
-  const labels = { host, pid, state, volumes: volumes.join(",") };
+export function labelsOf({ host, pid, states, volumes }: Restoring): string {
+  const labels = { host, pid, states: states.join(","), volumes: volumes.join(",") };
   const words = Object.entries(labels).map(([key, value]) => `vectis.restore.${key}="${value}"`);
   return `LABEL ${words.join(" ")}`;
 }
 
 /** Undefined if these are no labels of a restore. */
 export function restoringFrom(labels: Readonly<Record<string, string>> | null): Restoring | undefined {
-  const [host, pid, state, volumes] = ["host", "pid", "state", "volumes"].map(
+  const [host, pid, states, volumes] = ["host", "pid", "states", "volumes"].map(
     (key) => labels?.[`vectis.restore.${key}`],
   );
-  if (host === undefined || pid === undefined || state === undefined || volumes === undefined) return undefined;
-  return { host, pid: Number(pid), state, volumes: volumes.split(",") };
+  if (host === undefined || pid === undefined || states === undefined || volumes === undefined) return undefined;
+  return { host, pid: Number(pid), states: states.split(","), volumes: volumes.split(",") };
 }
 
 /** The image, and the container through which volumes are filled: image names have no capital letters. */
@@ -64,7 +64,7 @@ export async function clearInterrupted(
           `docker image rm ${image}`,
       );
     progress("removing what an interrupted restore has left on the Docker host");
-    await takeAway(env, image, left.state === state ? left.volumes : []);
+    await takeAway(env, image, left.states.includes(state) ? left.volumes : []);
   }
 }
 
@@ -82,13 +82,13 @@ export async function refuseExisting(env: NodeJS.ProcessEnv, volumes: readonly V
 /**
  * Makes the volumes and fills them; all of them or none. No image is needed that would have to be downloaded.
  * @param folder the backup, unpacked
- * @param state digest of the stack's state
+ * @param states digests of the stack's state before the restore, and now
  */
 export async function restoreVolumes(
   env: NodeJS.ProcessEnv,
   folder: string,
   volumes: readonly VolumeBackup[],
-  state: string,
+  states: Restoring["states"],
 ): Promise<void> {
   const name = `${prefix}${process.pid}-${randomBytes(4).toString("hex")}`;
   const names = volumes.map((volume) => volume.name);
@@ -96,7 +96,7 @@ export async function restoreVolumes(
     // An empty image: docker writes into the volumes of a container that never runs.
     const empty = join(folder, "empty.tar");
     await tar(["-cf", empty, "--files-from", "/dev/null"], ["ignore", "inherit", "inherit"]);
-    const labels = labelsOf({ host: hostname(), pid: process.pid, state, volumes: names });
+    const labels = labelsOf({ host: hostname(), pid: process.pid, states, volumes: names });
     await said(env, ["image", "import", "--change", labels, empty, name]);
     for (const volume of volumes) {
       const labels = Object.entries(volume.labels).flatMap(([key, value]) => ["--label", `${key}=${value}`]);
@@ -109,7 +109,8 @@ export async function restoreVolumes(
     await takeAway(env, name, names);
     throw error;
   }
-  await takeAway(env, name, []);
+  // All is back: that the rest is not removed undoes nothing.
+  await takeAway(env, name, []).catch((error: unknown) => progress(String(error)));
 }
 
 async function fill(env: NodeJS.ProcessEnv, target: string, archive: string): Promise<void> {

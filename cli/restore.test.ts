@@ -32,12 +32,14 @@ const state = (...types: string[]): string =>
 const full = state("pulumi:pulumi:Stack", "docker:index/volume:Volume");
 const volumes = ["mx-acme-home", "mx-mail-certs"];
 
-/** Both fail before what FAIL_AT names, and kill their caller after what KILL_AT names. */
+/** Both fail before what FAIL_AT names, docker from GONE_AT on, and kill their caller after what KILL_AT names. */
 const common = `
   cd ${world}
   call="$1 $2"
   printf '%s at %s: %s\\n' "$(basename "$0")" "$DOCKER_HOST" "$*" >>calls
   if [ "$call" = "$FAIL_AT" ]; then echo "error: it has failed" >&2; exit 255; fi
+  [ "$call" != "$GONE_AT" ] || touch gone
+  if [ "$(basename "$0")" = docker ] && [ -e gone ]; then echo "cannot connect to the Docker host" >&2; exit 1; fi
   trap 'if [ "$call" = "$KILL_AT" ]; then kill -9 "$PPID"; fi' EXIT`;
 
 const programs = {
@@ -234,6 +236,16 @@ describe("a restore", () => {
     });
   }
 
+  it("that loses the Docker host, and cannot clear up there, is done by the next one", async () => {
+    const { code, stderr } = await restore([], { GONE_AT: "container cp" });
+    assert.notEqual(code, 0);
+    assert.match(stderr, /docker volume rm: cannot connect/);
+    assert.deepEqual(readdirSync(join(world, "volumes")), ["mx-acme-home"]);
+    assert.equal(existsSync(join(world, "state")), false, "what is here is taken away again");
+    rmSync(join(world, "gone"));
+    await goesThrough();
+  });
+
   it("that fails gives a stack that held nothing its own state back, and a configuration that is kept too", async () => {
     writeFileSync(join(world, "state"), state("pulumi:pulumi:Stack"));
     writeFileSync(config, configuration);
@@ -269,7 +281,7 @@ describe("a restore", () => {
   });
 
   it("waits for another one that may still run, and touches none of other volumes", async () => {
-    const running = { host: hostname(), pid: process.pid, state: "", volumes: [volumes[0] ?? ""] };
+    const running = { host: hostname(), pid: process.pid, states: ["", ""], volumes: [volumes[0] ?? ""] };
     const image = join(world, "images", "vectis-restore-1-a1b2c3d4");
     writeFileSync(image, labelsOf(running));
     const { code, stderr } = await restore();
@@ -299,13 +311,13 @@ describe("what a restore compares", () => {
   });
 
   it("finds a restore that has not ended by its labels", () => {
-    const restoring = { host: "mx", pid: 4711, state: "ab12", volumes: ["a", "b"] };
+    const restoring = { host: "mx", pid: 4711, states: ["ab12", "cd34"], volumes: ["a", "b"] };
     assert.equal(
       labelsOf(restoring),
-      'LABEL vectis.restore.host="mx" vectis.restore.pid="4711" vectis.restore.state="ab12" vectis.restore.volumes="a,b"',
+      'LABEL vectis.restore.host="mx" vectis.restore.pid="4711" vectis.restore.states="ab12,cd34" vectis.restore.volumes="a,b"',
     );
     const [host, pid] = ["mx", "4711"];
-    const labels = { "vectis.restore.host": host, "vectis.restore.pid": pid, "vectis.restore.state": "ab12" };
+    const labels = { "vectis.restore.host": host, "vectis.restore.pid": pid, "vectis.restore.states": "ab12,cd34" };
     assert.deepEqual(restoringFrom({ ...labels, "vectis.restore.volumes": "a,b" }), restoring);
     for (const none of [null, {}, labels]) assert.equal(restoringFrom(none), undefined);
   });

@@ -68,7 +68,7 @@ async function putBack(folder: string, { stack, volumes }: Manifest, keepConfig:
   const undo: Undo[] = [];
   try {
     const done = [...restoreConfiguration(config, undo), ...(await restoreState(folder, stack, before, undo))];
-    await restoreVolumes(env, folder, volumes, digest(await exportedState(stack)));
+    await restoreVolumes(env, folder, volumes, [before, await exportedState(stack)].map(digest));
     return [...done, ...volumes.map(({ name, holds }) => `volume ${name}: ${holds}`)];
   } catch (error) {
     await takeBack(undo);
