@@ -51,8 +51,19 @@ export function pulumi(args: readonly string[], input = ""): Promise<string> {
   });
 }
 
+type StackConfig = (key: string) => string | undefined;
+
+/** Asked for once by a command, however many parts of it look: no command changes what it has read. */
+const configs = new Map<string | undefined, Promise<StackConfig>>();
+
 /** The stack's configuration: the text of a key's value; undefined if it is not set or secret. `stack`: default the selected one. */
-export async function stackConfig(stack: string | undefined): Promise<(key: string) => string | undefined> {
+export function stackConfig(stack: string | undefined): Promise<StackConfig> {
+  const known = configs.get(stack) ?? readConfig(stack);
+  configs.set(stack, known);
+  return known;
+}
+
+async function readConfig(stack: string | undefined): Promise<StackConfig> {
   const values = JSON.parse(await pulumi(["config", "--json", ...stackOption(stack)])) as Readonly<
     Record<string, { readonly value?: string }>
   >;
