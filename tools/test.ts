@@ -21,6 +21,8 @@ interface Sum {
 
 /** What failed, in short, in the order in which it did. */
 const failed: string[] = [];
+/** Tests that something around them kept from running. */
+let neverRan = 0;
 
 /** The first lines of an error that say something: for a comparison that is the first differences. */
 function brief(error: string): string {
@@ -121,10 +123,9 @@ function tests(files: string[], manner: Manner): Promise<Sum> {
       const { error } = test.details;
       const type = "failureType" in error ? String(error.failureType) : "";
       if (type === "subtestsFailed") return; // because of its children, which have said it
-      // Of many that never ran because of one parent, its name says enough.
       const where = `${red}✖${off} ${shown(test.file)}: ${test.name}`;
       if (type === "cancelledByParent") {
-        failed.push(`${where} (never ran to its end)`);
+        neverRan += 1; // which says what was in the way
         return;
       }
       const cause = "cause" in error && error.cause !== undefined ? error.cause : error;
@@ -185,5 +186,6 @@ for (const group of chosen) {
 }
 for (const failure of failed.slice(0, 20)) console.log(failure);
 if (failed.length > 20) console.log(`and ${failed.length - 20} more`);
+if (neverRan > 0) console.log(`${neverRan} tests never ran to their end`);
 console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;
